@@ -1,0 +1,66 @@
+package cache
+
+import (
+	"sync/atomic"
+	"time"
+
+	"levee/edge/policy"
+	"levee/purge/journal"
+)
+
+// Stored is a stored response (RFC 9111 §3), immutable but for two words that
+// only ever become truer. Who makes one gives everything that it points to away.
+type Stored struct {
+	Status  int
+	Header  Header
+	Life    policy.Lifetime
+	Began   journal.Mark // where the journal stood when its fetch began; over freshenings the larger
+	Subject *journal.Subject
+	Variant string // the key of its variant among its entry's, "" without Vary
+	Body    *Body
+
+	// Validators, as they stand in Header, for evaluating conditionals.
+	ETag, LastModified string
+	Date               time.Time // zero if the response had none
+
+	judged atomic.Uint64         // usable up to this mark
+	block  atomic.Pointer[Block] // made at the first hit
+}
+
+// Block returns the header prepared for net/http.
+func (s *Stored) Block() *Block {
+	if b := s.block.Load(); b != nil {
+		return b
+	}
+	b := s.Header.block()
+	s.block.Store(b)
+	return b
+}
+
+// cost is what the RAM tier charges, in bytes: the real size of everything that
+// only this response holds.
+func (s *Stored) cost() int64 {
+	const fixed = 480 // Stored, Body, Subject and their allocations' rounding, measured
+	n := int64(fixed + len(s.Header.text) + 8*len(s.Header.fields) + len(s.Variant) + len(s.ETag) + len(s.LastModified))
+	n += s.Header.blockCost()
+	if s.Subject != nil {
+		n += int64(len(s.Subject.Text) + 16*len(s.Subject.Tags))
+	}
+	body := s.Body.Size()
+	return n + body + body/ChunkSize*32
+}
+
+// judge asks the journal about s for a request that arrived at a mark. A hit
+// since whose last judgement nothing was added costs one comparison.
+func (s *Stored) judge(j *journal.Journal, arrived journal.Mark) journal.Verdict {
+	known := s.judged.Load()
+	if journal.Mark(known) >= arrived {
+		return journal.Verdict{}
+	}
+	v := j.Judge(s.Subject, s.Began, arrived)
+	if v.Kind == journal.Usable {
+		// Lost to a judgement for a later arrival: that one is as true.
+		s.judged.CompareAndSwap(known, uint64(arrived))
+	}
+	return v
+}
