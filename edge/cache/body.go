@@ -156,36 +156,43 @@ func (b *Body) Small() (p []byte, ok bool) {
 // how the body died: the error of src, a length other than the announced one,
 // or ctx's. limit bounds the bytes that are kept whole: a body of unknown length
 // that grows beyond it goes on with a window.
-func (b *Body) Fill(ctx context.Context, src io.Reader, limit int64) error {
-	err := b.fill(ctx, src, limit)
-	b.finish(err)
+//
+// keep, which may be nil, is called when all is here and well, before any reader
+// that follows the fill learns of the end: who has got a whole response finds it
+// stored.
+func (b *Body) Fill(ctx context.Context, src io.Reader, limit int64, keep func()) error {
+	last, err := b.fill(ctx, src, limit)
+	b.finish(last, err, keep)
 	return err
 }
 
-func (b *Body) fill(ctx context.Context, src io.Reader, limit int64) error {
+// fill returns the number of bytes that have been read and not committed: the
+// last ones of an announced length, held back until the source has ended.
+func (b *Body) fill(ctx context.Context, src io.Reader, limit int64) (last int, err error) {
 	var beyond [1]byte
 	for {
 		buf := beyond[:]
-		if b.size < 0 || b.end < b.size { // end is ours alone to change
-			var err error
+		if b.size < 0 || b.end+int64(last) < b.size { // end is ours alone to change
 			if buf, err = b.space(ctx, limit); err != nil {
-				return err
+				return 0, err
 			}
 		}
 		n, err := src.Read(buf)
-		if n > 0 {
-			if b.size >= 0 && b.end+int64(n) > b.size {
-				return fmt.Errorf("the body is longer than the %d bytes announced", b.size)
-			}
+		switch end := b.end + int64(last+n); {
+		case n > 0 && b.size >= 0 && end > b.size:
+			return 0, fmt.Errorf("the body is longer than the %d bytes announced", b.size)
+		case n > 0 && end == b.size:
+			last = n
+		case n > 0:
 			b.commit(n)
 		}
 		switch {
-		case err == io.EOF && b.size >= 0 && b.end < b.size:
-			return fmt.Errorf("the body ended after %d of %d bytes: %w", b.end, b.size, io.ErrUnexpectedEOF)
+		case err == io.EOF && b.size >= 0 && b.end+int64(last) < b.size:
+			return 0, fmt.Errorf("the body ended after %d of %d bytes: %w", b.end, b.size, io.ErrUnexpectedEOF)
 		case err == io.EOF:
-			return nil
+			return last, nil
 		case err != nil:
-			return err
+			return 0, err
 		}
 	}
 }
@@ -301,57 +308,78 @@ func (b *Body) needed() int64 {
 // commit publishes n bytes of the last space.
 func (b *Body) commit(n int) {
 	b.mu.Lock()
-	last := &b.ext[len(b.ext)-1]
-	last.ram = last.ram[:len(last.ram)+n]
-	b.tail = b.tail[n:]
-	b.end += int64(n)
-	b.wakeReaders()
+	b.publish(n)
 	b.mu.Unlock()
 }
 
-func (b *Body) wakeReaders() {
+// publish lets readers see n bytes more. mu is held.
+func (b *Body) publish(n int) {
+	if n > 0 {
+		last := &b.ext[len(b.ext)-1]
+		last.ram = last.ram[:len(last.ram)+n]
+		b.tail = b.tail[n:]
+		b.end += int64(n)
+	}
 	if b.wake != nil {
 		close(b.wake)
 		b.wake = nil
 	}
 }
 
-// finish ends the fill. Only a body that ended well and was kept whole becomes
-// final.
-func (b *Body) finish(err error) {
+// finish ends the fill, with the last bytes of a body that ended well. Only one
+// that was kept whole becomes final.
+func (b *Body) finish(last int, err error, keep func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err == nil && b.whole {
+		b.seal(last)
+		if keep != nil {
+			b.mu.Unlock()
+			keep()
+			b.mu.Lock()
+		}
+	}
+	b.publish(last)
 	b.done, b.err = true, err
 	if err == nil {
 		b.size = b.end
-		b.trim()
-		if b.whole {
-			ext := b.ext
-			b.length.Store(b.end)
-			b.pins.Add(int32(len(b.readers)))
-			for _, r := range b.readers {
-				r.pinned = true
-			}
-			b.final.Store(&ext)
-		}
 	}
 	b.tail = nil
-	b.wakeReaders()
 }
 
-// trim gives the unused end of the last chunk back, where that is worth a copy.
-func (b *Body) trim() {
+// seal makes the body final, for those who find it in the store: the readers
+// that follow the fill see its last bytes later.
+func (b *Body) seal(last int) {
+	b.trim(last)
+	ext := append([]extent(nil), b.ext...)
+	if last > 0 {
+		e := &ext[len(ext)-1]
+		e.ram = e.ram[:len(e.ram)+last]
+	}
+	b.length.Store(b.end + int64(last))
+	b.pins.Add(int32(len(b.readers)))
+	for _, r := range b.readers {
+		r.pinned = true
+	}
+	b.final.Store(&ext)
+}
+
+// trim gives the unused end of the last chunk back, beyond last bytes to come,
+// where that is worth a copy.
+func (b *Body) trim(last int) {
 	if len(b.ext) == 0 {
 		return
 	}
-	last := &b.ext[len(b.ext)-1]
-	spare := cap(last.ram) - len(last.ram)
-	if len(last.ram) == 0 {
+	e := &b.ext[len(b.ext)-1]
+	used := len(e.ram) + last
+	spare := cap(e.ram) - used
+	if used == 0 {
 		b.ext = b.ext[:len(b.ext)-1]
-	} else if spare < 512 || spare < cap(last.ram)/8 {
+	} else if spare < 512 || spare < cap(e.ram)/8 {
 		return
 	} else {
-		last.ram = append(make([]byte, 0, len(last.ram)), last.ram...)
+		e.ram = append(make([]byte, 0, used), e.ram[:used]...)[:len(e.ram)]
+		b.tail = e.ram[len(e.ram):used]
 	}
 	b.held -= int64(spare)
 	b.budget.Give(int64(spare))
@@ -381,7 +409,8 @@ func (b *Body) giveBack() {
 	if (b.orphan || b.gone.Load()) && b.done && len(b.readers) == 0 && b.pins.Load() == 0 && b.held > 0 {
 		b.budget.Give(b.held)
 		b.held = 0
-		b.ext = nil
+		// The bytes stay with the body: a small one may be all here, and its fetch
+		// over, before the request that asked for it opens its reader.
 	}
 }
 
@@ -440,6 +469,12 @@ func (r *Reader) Open(b *Body, off int64, resumable bool) {
 		b.pins.Add(1)
 		return
 	}
+	if b.done && b.orphan && b.held == 0 {
+		for _, e := range b.ext { // given back already: booked again for as long as it is read
+			b.held += int64(cap(e.ram))
+		}
+		b.budget.Force(b.held)
+	}
 	r.listed = true
 	b.readers = append(b.readers, r)
 }
@@ -447,7 +482,7 @@ func (r *Reader) Open(b *Body, off int64, resumable bool) {
 // Ready reports whether Next would return at once.
 func (r *Reader) Ready() bool {
 	b := r.b
-	if b.final.Load() != nil {
+	if !r.listed {
 		return true
 	}
 	b.mu.Lock()
@@ -460,7 +495,7 @@ func (r *Reader) Ready() bool {
 // body it returns io.EOF; see the errors above for the rest.
 func (r *Reader) Next(ctx context.Context) ([]byte, error) {
 	b := r.b
-	if ext := b.final.Load(); ext != nil {
+	if ext := b.final.Load(); ext != nil && !r.listed {
 		if r.next >= b.length.Load() {
 			return nil, io.EOF
 		}

@@ -92,7 +92,7 @@ func TestEveryReaderGetsEveryByte(t *testing.T) {
 				}
 			})
 		}
-		if err := b.Fill(context.Background(), &pieces{p: want, n: piece}, 32<<20); err != nil {
+		if err := b.Fill(context.Background(), &pieces{p: want, n: piece}, 32<<20, nil); err != nil {
 			t.Fatalf("size %d: %v", size, err)
 		}
 		wg.Wait()
@@ -121,7 +121,7 @@ func TestDeathOfTheSource(t *testing.T) {
 		t.Helper()
 		budget := NewBudget(1 << 20)
 		b := NewBody(announced, "", true, budget)
-		err := b.Fill(context.Background(), src, 1<<20)
+		err := b.Fill(context.Background(), src, 1<<20, nil)
 		if err == nil {
 			t.Fatalf("%s: the fill says that all is well", name)
 		}
@@ -142,7 +142,7 @@ func TestDeathOfTheSource(t *testing.T) {
 	}
 	f("an error in the middle", 10, &pieces{p: []byte("12345"), n: 9, err: errors.New("reset")}, "12345")
 	f("shorter than announced", 10, &pieces{p: []byte("12345"), n: 9}, "12345")
-	f("longer than announced", 5, &pieces{p: []byte("1234567"), n: 9}, "12345")
+	f("longer than announced", 5, &pieces{p: []byte("1234567"), n: 9}, "")
 	f("an error without length", -1, &pieces{p: []byte("12345"), n: 9, err: io.ErrUnexpectedEOF}, "12345")
 }
 
@@ -159,7 +159,7 @@ func TestWindow(t *testing.T) {
 			fast.Open(b, 0, slowResumes)
 			slow.Open(b, 0, slowResumes)
 			done := make(chan error, 1)
-			go func() { done <- b.Fill(t.Context(), &pieces{p: want, n: 1 << 20}, 0) }()
+			go func() { done <- b.Fill(t.Context(), &pieces{p: want, n: 1 << 20}, 0, nil) }()
 
 			var peak int64
 			fastDone := make(chan int)
@@ -242,7 +242,7 @@ func TestFullBudget(t *testing.T) {
 		var shrunk int
 		b.OnShrink(func() { shrunk++ })
 		done := make(chan error, 1)
-		go func() { done <- b.Fill(t.Context(), &pieces{p: want, n: 1 << 20}, 1<<30) }()
+		go func() { done <- b.Fill(t.Context(), &pieces{p: want, n: 1 << 20}, 1<<30, nil) }()
 		got, err := read(b, 0, false)
 		if err != nil || !bytes.Equal(got, want) {
 			t.Fatalf("%d bytes, %v", len(got), err)
@@ -266,7 +266,7 @@ func TestFillEndsWithItsContext(t *testing.T) {
 		b := NewBody(-1, "", false, budget)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		done := make(chan error, 1)
-		go func() { done <- b.Fill(ctx, &pieces{p: pattern(4 << 20), n: 1 << 20}, 0) }()
+		go func() { done <- b.Fill(ctx, &pieces{p: pattern(4 << 20), n: 1 << 20}, 0, nil) }()
 		time.Sleep(time.Second) // the window is full and nobody reads
 		cancel(ErrAbandoned)
 		if err := <-done; err != ErrAbandoned {
@@ -289,7 +289,7 @@ func TestEvictedWhileItIsRead(t *testing.T) {
 		t.Helper()
 		budget := NewBudget(1 << 30)
 		b := NewBody(-1, "", true, budget)
-		if err := b.Fill(context.Background(), &pieces{p: pattern(200_000), n: 1 << 20}, 1<<30); err != nil {
+		if err := b.Fill(context.Background(), &pieces{p: pattern(200_000), n: 1 << 20}, 1<<30, nil); err != nil {
 			t.Fatal(err)
 		}
 		b.Charged()
@@ -325,7 +325,7 @@ func BenchmarkFillSmall(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		body := NewBody(4096, "", true, budget)
-		if err := body.Fill(context.Background(), bytes.NewReader(src), 1<<20); err != nil {
+		if err := body.Fill(context.Background(), bytes.NewReader(src), 1<<20, nil); err != nil {
 			b.Fatal(err)
 		}
 		body.Charged()

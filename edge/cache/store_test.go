@@ -34,7 +34,7 @@ func (s *Store) testKey(text string) *Key {
 
 func response(s *Store, key, body string, began journal.Mark) *Stored {
 	b := NewBody(int64(len(body)), "", true, s.Budget)
-	if err := b.Fill(context.Background(), strings.NewReader(body), 1<<30); err != nil {
+	if err := b.Fill(context.Background(), strings.NewReader(body), 1<<30, nil); err != nil {
 		panic(err)
 	}
 	return &Stored{

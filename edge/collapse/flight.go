@@ -59,8 +59,9 @@ type Flight struct {
 	head     Head // valid once resolved is closed
 
 	mu    sync.Mutex
-	users int // who waits for the head or reads
-	over  bool
+	users int  // who waits for the head or reads
+	over  bool // the fetch has ended
+	kept  bool // the response is in the store; valid once over
 }
 
 // Table holds the flights by key. The zero value is not usable: see [NewTable].
@@ -147,25 +148,36 @@ func (f *Flight) Resolve(h Head) {
 	f.check()
 }
 
-// Done ends the flight, after its response has been stored or has failed.
-func (f *Flight) Done() {
+// Done ends the flight: its response is in the store (kept), or will not be.
+// What is not kept lives until the last user has left, who may still be about
+// to open it.
+func (f *Flight) Done(kept bool) {
 	f.Detach()
 	f.mu.Lock()
-	f.over = true
+	f.over, f.kept = true, kept
+	f.release()
 	f.mu.Unlock()
 	f.cancel(context.Canceled)
 	f.table.flights.Add(-1)
 }
 
-// Leave ends the caller's interest.
+// Leave ends the caller's interest, after it has closed its reader.
 func (f *Flight) Leave() {
 	f.mu.Lock()
 	f.users--
 	if f.users < 0 {
 		panic("BUG: collapse: a flight was left more often than it was joined")
 	}
+	f.release()
 	f.mu.Unlock()
 	f.check()
+}
+
+// release gives the memory of a response that nobody keeps back. mu is held.
+func (f *Flight) release() {
+	if f.over && !f.kept && f.users == 0 && f.head.Stored != nil {
+		f.head.Stored.Body.Orphan()
+	}
 }
 
 // check gives the fetch up when nobody reads it and it is not worth finishing:
