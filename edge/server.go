@@ -136,6 +136,7 @@ func (s *Server) newHTTP() *http.Server {
 		Protocols:      protocols,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: s.Limits.Streams,
+			MaxReadFrameSize:     16 << 10, // the least that RFC 9113 §6.5.2 allows: a frame is buffered whole
 			SendPingTimeout:      30 * time.Second,
 			PingTimeout:          15 * time.Second,
 			WriteByteTimeout:     time.Duration(s.Limits.BodyGrace),
