@@ -69,10 +69,9 @@ func (d *decoder) findAnchors(n ast.Node) {
 
 // entry is one key of a mapping with its value.
 type entry struct {
-	name    string
-	at      place // of the key
-	value   ast.Node
-	altered bool // came by a merge key, so that an own key may replace it
+	name  string
+	at    place // of the key
+	value ast.Node
 }
 
 // entries lists the keys of the mapping n in file order, what its merge keys

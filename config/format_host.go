@@ -115,7 +115,7 @@ func checkHostPattern(s string) error {
 	}
 	if wild {
 		if checkDomain(rest) != nil || endsInNumber(rest) {
-			return errors.New("has no host name after *.")
+			return errors.New("has no host name after its wildcard")
 		}
 		return nil
 	}

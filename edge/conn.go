@@ -73,7 +73,17 @@ func (cs *conns) init(limits config.Limits, m *Metrics) {
 	cs.clients = make(map[netip.Prefix]int)
 }
 
-func (cs *conns) acquire() { cs.slots <- struct{}{} }
+// acquire waits for a place among limits.connections; it reports false when the
+// server ends first.
+func (cs *conns) acquire(ending <-chan struct{}) bool {
+	select {
+	case cs.slots <- struct{}{}:
+		return true
+	case <-ending:
+		return false
+	}
+}
+
 func (cs *conns) release() { <-cs.slots }
 
 // clientPrefix is what counts as one client: an IPv4 address, or the /64 that

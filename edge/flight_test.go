@@ -302,7 +302,7 @@ func TestPurgeDuringAFlight(t *testing.T) {
 // A body larger than what is kept goes through a window; a reader that falls
 // out of it gets the rest by a range of its own.
 func TestLargeBodyWithAStoppedReader(t *testing.T) {
-	body := bytes.Repeat([]byte("0123456789abcdef"), 2<<20) // 32 MiB, kept are 2
+	body := bytes.Repeat([]byte("0123456789abcdef"), 2<<20) // 32 MiB, kept are 1.3
 	want := sha256.Sum256(body)
 	g := newRig(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=60")

@@ -25,9 +25,6 @@ var outcomeNames = [noutcomes]string{"refused", "redirected", "hit", "stale", "r
 
 func (o Outcome) String() string { return outcomeNames[o] }
 
-// fromCache reports whether the body came out of the cache.
-func (o Outcome) fromCache() bool { return o == Hit || o == Stale || o == Revalidated }
-
 // cacheStatus renders the decision as a member of Cache-Status (RFC 9211).
 func (x *Exchange) cacheStatus(dst []byte) []byte {
 	cs := policy.CacheStatus{Cache: x.h.cacheName, Fwd: x.fwd, Detail: x.reason.String()}

@@ -1,9 +1,14 @@
 package edge
 
 import (
+	"errors"
 	"io"
 	"net/http"
+	"os"
+	"sync"
 	"time"
+
+	"levee/config"
 )
 
 // pace holds a body to the least rate that limits.body_rate asks for: so many
@@ -12,25 +17,27 @@ import (
 type pace struct {
 	start time.Time
 	idle  time.Duration
-	until time.Time // the deadline in force
+	until time.Time // the deadline in force; zero = none
 }
 
 // next is the deadline for another n bytes after done ones; ok is false when
 // the one in force still does, or there is no rate to hold.
-func (p *pace) next(x *Exchange, done int64, n int) (t time.Time, ok bool) {
-	lim := &x.state.limits
+func (p *pace) next(lim *config.Limits, done int64, n int) (t time.Time, ok bool) {
 	if lim.BodyRate <= 0 {
 		return t, false
 	}
 	if p.start.IsZero() {
 		p.start = time.Now()
 	}
-	t = p.start.Add(p.idle + time.Duration(lim.BodyGrace) + time.Duration(float64(done+int64(n))/float64(lim.BodyRate)*float64(time.Second)))
-	if t.Sub(p.until) < time.Second {
-		return t, false // a deadline costs more than a second's precision is worth
+	grace := time.Duration(lim.BodyGrace)
+	t = p.start.Add(p.idle + grace + time.Duration(float64(done+int64(n))/float64(lim.BodyRate)*float64(time.Second)))
+	if !t.After(p.until) {
+		return t, false
 	}
-	p.until = t
-	return t, true
+	// Setting a deadline costs more than precision is worth: the client is given
+	// a little, so that not every piece needs one of its own.
+	p.until = t.Add(min(time.Second, grace/8))
+	return p.until, true
 }
 
 // deadline sets the write deadline for n bytes of an answer. The small answers
@@ -40,8 +47,18 @@ func (p *pace) deadline(x *Exchange, n int) {
 	if x.r.ProtoMajor == 1 && x.sent == 0 && n <= 16<<10 && p.idle == 0 {
 		return
 	}
-	if t, ok := p.next(x, x.sent, n); ok {
+	if t, ok := p.next(&x.state.limits, x.sent, n); ok {
 		_ = http.NewResponseController(x.w).SetWriteDeadline(t)
+	}
+}
+
+// pause comes before a wait for more to send. HTTP/2 in net/http resets a stream
+// at its deadline whether a write waits or not, so a stream of events that was
+// quiet for a while would be cut: it has no deadline while it waits.
+func (p *pace) pause(x *Exchange) {
+	if x.r.ProtoMajor == 2 && !p.until.IsZero() {
+		p.until = time.Time{}
+		_ = http.NewResponseController(x.w).SetWriteDeadline(time.Time{})
 	}
 }
 
@@ -54,12 +71,47 @@ func (x *Exchange) flush() {
 }
 
 // upload is a request's body on its way to the origin, within the limits on
-// size and rate.
+// size and rate. The origin's connection may read on when the request is over
+// (it was answered early), so upload shares nothing with the Exchange.
 type upload struct {
-	x    *Exchange
-	body io.ReadCloser
-	read int64
-	pace pace
+	body   io.ReadCloser
+	limits *config.Limits
+	timers bool // HTTP/2: a deadline acts also while nobody reads
+
+	// Owned by who reads.
+	read   int64
+	pace   pace
+	rested time.Time // when the last Read returned: since then the origin is waited for
+	err    error     // sticky
+
+	mu sync.Mutex
+	w  http.ResponseWriter // for deadlines; nil once the request is over
+}
+
+// upload makes the body of the request to the origin, nil without one. Its
+// finish must be called before the request ends.
+func (x *Exchange) upload() *upload {
+	if !x.hasBody() || x.r.Body == nil {
+		return nil
+	}
+	return &upload{body: x.r.Body, limits: &x.state.limits, timers: x.r.ProtoMajor == 2, w: x.w}
+}
+
+// reader is u as a request's body: a nil pointer must not look like one.
+func (u *upload) reader() io.ReadCloser {
+	if u == nil {
+		return nil
+	}
+	return u
+}
+
+// finish lets go of the request.
+func (u *upload) finish() {
+	if u != nil {
+		u.mu.Lock()
+		u.w = nil
+		u.mu.Unlock()
+	}
 }
 
 // errTooLarge is a request body beyond limits.body_bytes whose length was not
@@ -68,20 +120,49 @@ type errTooLarge struct{}
 
 func (errTooLarge) Error() string { return "the request's body is larger than limits.body_bytes" }
 
+// errTooSlow is a request body that came slower than limits.body_rate.
+type errTooSlow struct{}
+
+func (errTooSlow) Error() string { return "the request's body came slower than limits.body_rate" }
+
 func (u *upload) Read(p []byte) (int, error) {
-	max := int64(u.x.state.limits.BodyBytes)
-	if max > 0 && int64(len(p)) > max-u.read+1 {
-		p = p[:max-u.read+1] // one byte beyond shows that there is more
+	if u.err != nil {
+		return 0, u.err
 	}
-	if t, ok := u.pace.next(u.x, u.read, 0); ok {
-		_ = http.NewResponseController(u.x.w).SetReadDeadline(t)
+	if !u.rested.IsZero() {
+		u.pace.idle += time.Since(u.rested)
+	}
+	limit := int64(u.limits.BodyBytes)
+	if limit > 0 && int64(len(p)) > limit-u.read+1 {
+		p = p[:limit-u.read+1] // one byte beyond shows that there is more
+	}
+	if t, ok := u.pace.next(u.limits, u.read, 0); ok {
+		u.deadline(t)
 	}
 	n, err := u.body.Read(p)
+	u.rested = time.Now()
 	u.read += int64(n)
-	if max > 0 && u.read > max {
-		return 0, errTooLarge{}
+	if u.timers && !u.pace.until.IsZero() {
+		u.pace.until = time.Time{}
+		u.deadline(time.Time{})
 	}
-	return n, err
+	switch {
+	case limit > 0 && u.read > limit:
+		n, u.err = 0, errTooLarge{}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		u.err = errTooSlow{}
+	default:
+		u.err = err
+	}
+	return n, u.err
+}
+
+func (u *upload) deadline(t time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.w != nil {
+		_ = http.NewResponseController(u.w).SetReadDeadline(t)
+	}
 }
 
 func (u *upload) Close() error { return u.body.Close() }

@@ -28,13 +28,11 @@ func (x *Exchange) pass() {
 	if slices.Contains(x.r.Header["Te"], "trailers") {
 		header["Te"] = []string{"trailers"} // hop by hop, and said anew: gRPC insists on it
 	}
-	var body io.ReadCloser
-	if x.hasBody() && x.r.Body != nil {
-		body = &upload{x: x, body: x.r.Body}
-	}
+	up := x.upload()
+	defer up.finish()
 	ctx, cancel := context.WithCancel(x.r.Context())
 	defer cancel()
-	req := x.originRequest(x.interim(ctx), x.r.Method, header, body)
+	req := x.originRequest(x.interim(ctx), x.r.Method, header, up.reader())
 	req.ContentLength = x.r.ContentLength
 	req.Trailer = x.r.Trailer
 	resp, err := x.pool().RoundTrip(req)
@@ -123,6 +121,7 @@ func (x *Exchange) stream(body io.Reader, length int64) {
 	defer streamBuffers.Put(buf)
 	first := x.originBytes
 	for {
+		x.pace.pause(x)
 		waiting := time.Now()
 		n, err := body.Read(buf[:])
 		x.pace.idle += time.Since(waiting)
@@ -135,6 +134,7 @@ func (x *Exchange) stream(body io.Reader, length int64) {
 		}
 		switch {
 		case err == io.EOF:
+			x.pace.deadline(x, 0) // for what the server still buffers
 			return
 		case err != nil && clientGone(x.r.Context(), err):
 			x.gone(err)
@@ -149,7 +149,10 @@ func (x *Exchange) stream(body io.Reader, length int64) {
 func (x *Exchange) refusedUpload(err error) {
 	x.err = err
 	var tooLarge errTooLarge
+	var tooSlow errTooSlow
 	switch {
+	case errors.As(err, &tooSlow):
+		x.refuse(http.StatusRequestTimeout, fmt.Sprintf("the request's body came slower than the limit of %d bytes a second", x.state.limits.BodyRate))
 	case errors.As(err, &tooLarge):
 		x.refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the request's body is larger than the limit of %d bytes", x.state.limits.BodyBytes))
 	case clientGone(x.r.Context(), err):

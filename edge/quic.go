@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -51,8 +53,11 @@ func (s *Server) listenQUIC(beside *net.TCPAddr) (*quicListener, error) {
 	tlsConfig := http3.ConfigureTLSConfig(s.TLS.Clone())
 	q.listener, err = q.transport.ListenEarly(tlsConfig, &quic.Config{
 		HandshakeIdleTimeout: time.Duration(s.Limits.TLSTimeout),
-		MaxIdleTimeout:       time.Duration(s.Limits.IdleTimeout),
-		MaxIncomingStreams:   int64(s.Limits.Streams),
+		// Packets keep a connection alive for as long as a request takes, however
+		// quiet; one without a request is ended by quicConn.
+		MaxIdleTimeout:     time.Duration(s.Limits.IdleTimeout),
+		KeepAlivePeriod:    time.Duration(s.Limits.IdleTimeout) / 2,
+		MaxIncomingStreams: int64(s.Limits.Streams),
 		// 0-RTT can be replayed and Go keeps no record of tickets used: off.
 		Allow0RTT: false,
 		// What one connection's uploads may hold in memory.
@@ -65,9 +70,9 @@ func (s *Server) listenQUIC(beside *net.TCPAddr) (*quicListener, error) {
 		return nil, fmt.Errorf("http/3 on %s: %w", beside, err)
 	}
 	q.http3 = &http3.Server{
-		Handler:        s.Handler,
+		Handler:        q,
 		MaxHeaderBytes: int(s.Limits.HeaderBytes) + 8<<10,
-		IdleTimeout:    time.Duration(s.Limits.IdleTimeout),
+		ConnContext:    q.track,
 		Logger:         s.Logger,
 	}
 	return q, nil
@@ -90,6 +95,45 @@ func (q *quicListener) admit(ctx context.Context, info *quic.ClientInfo) (contex
 	}
 	context.AfterFunc(ctx, func() { cs.leave(client) })
 	return ctx, nil
+}
+
+// quicConn ends a connection that has been without a request for
+// limits.idle_timeout. http3.Server would do so too, but counts open streams:
+// one whose head never becomes complete would hold the connection for ever.
+type quicConn struct {
+	requests atomic.Int64 // that the Handler has now
+	idle     time.Duration
+	timer    *time.Timer
+}
+
+// quicKey is the context key of a request's *quicConn.
+type quicKey struct{}
+
+func (q *quicListener) track(ctx context.Context, conn *quic.Conn) context.Context {
+	c := &quicConn{idle: time.Duration(q.s.Limits.IdleTimeout)}
+	c.timer = time.AfterFunc(c.idle, func() {
+		if c.requests.Load() == 0 {
+			_ = conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "idle")
+		}
+	})
+	context.AfterFunc(conn.Context(), func() { c.timer.Stop() })
+	return context.WithValue(ctx, quicKey{}, c)
+}
+
+// ServeHTTP hands a request of HTTP/3 to the Handler.
+func (q *quicListener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if c, ok := r.Context().Value(quicKey{}).(*quicConn); ok {
+		c.requests.Add(1)
+		c.timer.Stop()
+		defer func() {
+			// A request that comes in between finds the timer running; it looks at
+			// the count when it fires.
+			if c.requests.Add(-1) == 0 {
+				c.timer.Reset(c.idle)
+			}
+		}()
+	}
+	q.s.Handler.ServeHTTP(w, r)
 }
 
 func (q *quicListener) serve() { _ = q.http3.ServeListener(q.listener) }

@@ -218,6 +218,7 @@ func (x *Exchange) copy(st *cache.Stored, off, end int64) {
 		var waiting time.Time
 		if !r.Ready() {
 			x.flush()
+			x.pace.pause(x)
 			waiting = time.Now()
 		}
 		p, err := r.Next(ctx)
@@ -241,6 +242,7 @@ func (x *Exchange) copy(st *cache.Stored, off, end int64) {
 func (x *Exchange) ended(st *cache.Stored, off, end int64, err error) {
 	switch {
 	case err == io.EOF && (end < 0 || off == end):
+		x.pace.deadline(x, 0) // for what the server still buffers
 	case errors.Is(err, cache.ErrPassed) && st.Body.Validator != "":
 		x.resume(st, off, end)
 	case clientGone(x.r.Context(), err):

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"levee/config"
@@ -30,18 +29,17 @@ type Server struct {
 	conns conns
 	hand  *handover
 
-	mu       sync.Mutex // guards what follows
-	tcp      []net.Listener
-	quic     []*quicListener
-	draining atomic.Bool
-	accepts  sync.WaitGroup
-	done     chan struct{}
+	tcp     []net.Listener
+	quic    []*quicListener
+	accepts sync.WaitGroup
+	ending  chan struct{} // closed when Drain begins
+	done    chan struct{} // closed when it has ended
 }
 
 // Listen opens the listeners, all or none, and begins to serve. An address
 // "host:0" picks a port, for HTTP/3 the same one as for TCP.
 func (s *Server) Listen(httpAddrs, httpsAddrs []string) error {
-	s.done = make(chan struct{})
+	s.ending, s.done = make(chan struct{}), make(chan struct{})
 	s.conns.init(s.Limits, s.Handler.Metrics)
 	s.hand = newHandover()
 	s.http = s.newHTTP()
@@ -147,11 +145,6 @@ func (s *Server) newHTTP() *http.Server {
 			}
 			return context.WithValue(ctx, connKey{}, c.(*Conn))
 		},
-		ConnState: func(c net.Conn, state http.ConnState) {
-			if state == http.StateIdle && s.draining.Load() {
-				c.Close()
-			}
-		},
 		ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
 	}
 }
@@ -169,10 +162,8 @@ func (s *Server) tcpTLS() *tls.Config {
 // accept takes connections off a listener until it is closed.
 func (s *Server) accept(l net.Listener, secure *tls.Config) {
 	for pause := time.Duration(0); ; {
-		s.conns.acquire() // beyond limits.connections new ones wait in the kernel's queue
 		raw, err := l.Accept()
 		if err != nil {
-			s.conns.release()
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
@@ -183,6 +174,12 @@ func (s *Server) accept(l net.Listener, secure *tls.Config) {
 			continue
 		}
 		pause = 0
+		// Beyond limits.connections this one waits here, and those behind it in
+		// the kernel's queue.
+		if !s.conns.acquire(s.ending) {
+			raw.Close()
+			return
+		}
 		c := s.conns.open(raw)
 		if c == nil {
 			continue
@@ -214,7 +211,7 @@ func (s *Server) handshake(c *Conn, secure *tls.Config) {
 // until ctx ends time for the requests in flight; then everything is closed. It
 // returns ctx's error if requests had to be cut.
 func (s *Server) Drain(ctx context.Context) error {
-	s.draining.Store(true)
+	close(s.ending)
 	s.Handler.Withdraw()
 	for _, l := range s.tcp {
 		l.Close()

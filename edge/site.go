@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"levee/config"
+	"levee/edge/cache"
 	"levee/edge/cachekey"
 	"levee/edge/rule"
 	"levee/origin"
@@ -77,8 +78,9 @@ func Compile(c *config.Config, ram int64, old *State, m *Metrics) (*State, error
 		limits: c.Limits, maxBody: int64(c.Cache.MaxResponse), missMarker: time.Duration(c.Collapse.MissMarker),
 	}
 	if s.maxBody == 0 {
-		s.maxBody = min(ram/16, 64<<20)
+		s.maxBody = ram / 24
 	}
+	s.maxBody = min(s.maxBody, cache.MaxBody(ram))
 	var errs []error
 	for i := range c.Sites {
 		site, err := s.compileSite(&c.Sites[i], old)

@@ -43,11 +43,9 @@ func (x *Exchange) tunnel() {
 	protocol := x.r.Header["Upgrade"][0]
 	header["Connection"] = []string{"Upgrade"}
 	header["Upgrade"] = []string{protocol}
-	var body io.ReadCloser
-	if x.hasBody() && x.r.Body != nil {
-		body = &upload{x: x, body: x.r.Body}
-	}
-	req := x.originRequest(x.r.Context(), x.r.Method, header, body)
+	sent := x.upload()
+	defer sent.finish()
+	req := x.originRequest(x.r.Context(), x.r.Method, header, sent.reader())
 	req.ContentLength = x.r.ContentLength
 	resp, err := x.pool().RoundTrip(req)
 	if err != nil {

@@ -8,10 +8,7 @@ import (
 	"time"
 )
 
-type value struct {
-	key  uint64
-	cost int64
-}
+type value struct{ key uint64 }
 
 func hash(k uint64) (h Hash) {
 	binary.LittleEndian.PutUint64(h[:], k*0x9e3779b97f4a7c15)
