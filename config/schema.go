@@ -109,7 +109,7 @@ type Cache struct {
 	RAM Size `yaml:"ram" unset:"25 % of the memory" min:"16MiB" max:"64TiB"`
 	// Bytes on disk for stored responses.
 	Disk Size `yaml:"disk" default:"0" min:"64MiB" max:"1PiB" zero:"none"`
-	// The largest response body that is kept in memory; more than 3/64 of cache.ram counts as that.
+	// The largest response body that is kept in memory; more than a quarter of cache.ram counts as that.
 	MaxResponse Size `yaml:"max_response" unset:"1/24 of cache.ram" min:"1KiB" max:"1TiB"`
 	// Stored responses of one key that differ by their Vary fields. Beyond it the one unused longest goes.
 	Variants int `yaml:"variants" default:"32" min:"1" max:"1024"`

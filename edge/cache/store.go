@@ -98,8 +98,10 @@ func evicted(e *Entry) {
 	}
 }
 
-// MaxBody is the largest body in bytes that a store of so much RAM keeps.
-func MaxBody(ram int64) int64 { return (ram - ram/4) / 16 }
+// MaxBody is the largest body in bytes that a store of so much RAM can keep: it
+// must fit the budget on its way in. One much larger than a 24th of it pushes
+// out many others.
+func MaxBody(ram int64) int64 { return ram / 4 }
 
 // Hash sets k's hash from its bytes.
 func (s *Store) Hash(k *Key) { k.hash = xxh3.Hash128Seed(k.Bytes, s.seed).Bytes() }

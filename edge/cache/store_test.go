@@ -193,7 +193,7 @@ func TestBoundOnRealBytes(t *testing.T) {
 		key := fmt.Sprint("https://www.example.com/some/path/", i)
 		size := 200 + rng.IntN(3000)
 		if i%50 == 0 {
-			size = rng.IntN(int(MaxBody(ram)))
+			size = rng.IntN(ram / 24)
 		}
 		body := strings.Repeat("x", size)
 		passed += size

@@ -45,7 +45,7 @@ const (
 
 // Options of a tier.
 type Options[V any] struct {
-	Bytes   int64   // bound on the sum of costs, window included; at least 1 MiB; no single cost above a sixteenth of it
+	Bytes   int64   // bound on the sum of costs, window included, at least 1 MiB; a cost above a 16th of it may overshoot for a moment
 	Objects int64   // expected number of values, for the frequency sketch; 0 = Bytes / 8 KiB
 	OnEvict func(V) // v has left the tier; must neither block nor call the tier; may be nil
 }
