@@ -1,0 +1,228 @@
+// Package wire reads and writes the bytes of connections where net/http is too
+// lenient, and later where it is too slow.
+//
+// A [Gate] stands between an HTTP/1.1 connection and net/http. It reads every
+// request head itself, strictly by RFC 9112, follows the framing of the body to
+// find the next head, and hands on the very bytes of what is clean. What two
+// readers could take for two different things it does not hand on at all
+// (request smuggling: net/http accepts a Content-Length beside
+// Transfer-Encoding, bare line feeds and folded lines).
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Refusal is why a head was not handed on.
+type Refusal struct {
+	Status int
+	Why    string
+}
+
+// Limits of a Gate.
+type Limits struct {
+	HeadBytes   int           // of a head with its empty line; beyond: 431
+	TargetBytes int           // of a request target; beyond: 414
+	Fields      int           // lines of a head; beyond: 431
+	HeadTimeout time.Duration // from a head's first byte to its last; 0 = none
+}
+
+// Gate is a net.Conn for net/http. In place of a head that it refuses it hands
+// on one of its own, which closes the connection after its answer; the server
+// finds the reason in Refused. So the answer comes after those of the requests
+// before it, and is logged and counted like any other.
+type Gate struct {
+	net.Conn
+	lim     *Limits
+	refused atomic.Pointer[Refusal]
+	opaque  atomic.Bool
+
+	// The reader's own: net/http reads from one goroutine at a time.
+	buf   []byte // read from the connection, not handed on yet
+	clean int    // how much of buf may be handed on
+	body  body   // of the request whose head was handed on last
+	ended error  // after this, nothing more is read
+
+	deadline  atomic.Int64 // what net/http has set, as Unix nanoseconds; 0 = none
+	headSince time.Time    // when the head that is being read began
+	blank     bool         // an empty line before it has been left out
+}
+
+// substitute is what net/http gets in place of a refused head.
+const substitute = "GET / HTTP/1.1\r\nHost: refused.invalid\r\nConnection: close\r\n\r\n"
+
+var errChunk = errors.New("wire: the request's chunked body is malformed")
+
+// NewGate puts a gate before c, whose client must not have been read from yet.
+func NewGate(c net.Conn, lim *Limits) *Gate { return &Gate{Conn: c, lim: lim} }
+
+// Refused is the reason for which the last head was not handed on, nil as long
+// as all were clean.
+func (g *Gate) Refused() *Refusal { return g.refused.Load() }
+
+// Opaque lets all further bytes through unread: the connection is not HTTP any
+// longer. It is called before the client is told so.
+func (g *Gate) Opaque() { g.opaque.Store(true) }
+
+// SetReadDeadline is net.Conn's.
+func (g *Gate) SetReadDeadline(t time.Time) error {
+	if t.IsZero() {
+		g.deadline.Store(0)
+	} else {
+		g.deadline.Store(t.UnixNano())
+	}
+	return g.Conn.SetReadDeadline(t)
+}
+
+// SetDeadline is net.Conn's.
+func (g *Gate) SetDeadline(t time.Time) error {
+	if err := g.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return g.Conn.SetWriteDeadline(t)
+}
+
+// Read hands on clean bytes. A body whose length is announced goes straight to
+// p; heads and chunked bodies pass through the gate's buffer.
+func (g *Gate) Read(p []byte) (int, error) {
+	for {
+		switch {
+		case g.opaque.Load():
+			if len(g.buf) > 0 {
+				return g.handOn(p, len(g.buf)), nil
+			}
+			return g.Conn.Read(p)
+		case g.clean > 0:
+			return g.handOn(p, g.clean), nil
+		case g.ended != nil:
+			return 0, g.ended
+		case g.body.length > 0 && len(g.buf) == 0:
+			n, err := g.Conn.Read(p[:min(int64(len(p)), g.body.length)])
+			g.body.length -= int64(n)
+			return n, err
+		}
+		if g.advance() {
+			continue
+		}
+		if err := g.fill(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (g *Gate) handOn(p []byte, n int) int {
+	n = copy(p, g.buf[:n])
+	g.clean = max(0, g.clean-n)
+	if n == len(g.buf) {
+		g.buf = g.buf[:0]
+	} else {
+		g.buf = g.buf[:copy(g.buf, g.buf[n:])]
+	}
+	return n
+}
+
+// fill reads more from the connection. While a head has begun and is not
+// complete the time for it runs, whatever deadline net/http has set: that one
+// waits for the first bytes that we hand on.
+func (g *Gate) fill() error {
+	inHead := len(g.buf) > 0 && !g.body.open()
+	if inHead && g.lim.HeadTimeout > 0 {
+		if g.headSince.IsZero() {
+			g.headSince = time.Now()
+		}
+		until := g.headSince.Add(g.lim.HeadTimeout)
+		if set := g.deadline.Load(); set == 0 || until.UnixNano() < set {
+			if err := g.Conn.SetReadDeadline(until); err != nil {
+				return err
+			}
+			defer g.restoreDeadline()
+		}
+	}
+	if cap(g.buf)-len(g.buf) < 512 {
+		g.buf = append(make([]byte, 0, max(4096, 2*cap(g.buf))), g.buf...)
+	}
+	n, err := g.Conn.Read(g.buf[len(g.buf):cap(g.buf)])
+	g.buf = g.buf[:len(g.buf)+n]
+	if n > 0 {
+		return nil // an error comes again
+	}
+	return err
+}
+
+func (g *Gate) restoreDeadline() {
+	var t time.Time
+	if set := g.deadline.Load(); set != 0 {
+		t = time.Unix(0, set)
+	}
+	_ = g.Conn.SetReadDeadline(t) // an error shows at the next read
+}
+
+// advance finds clean bytes in the buffer. It reports false when it needs more.
+func (g *Gate) advance() bool {
+	if g.body.length > 0 {
+		g.clean = int(min(g.body.length, int64(len(g.buf))))
+		g.body.length -= int64(g.clean)
+		return g.clean > 0
+	}
+	if g.body.chunked {
+		n, done, ok := g.body.chunks.scan(g.buf, g.lim.HeadBytes)
+		if !ok {
+			g.ended = errChunk
+			return true
+		}
+		g.clean = n
+		g.body.chunked = !done
+		return n > 0
+	}
+	// One empty line before a head is left out (RFC 9112 §2.2).
+	if !g.blank && bytes.HasPrefix(g.buf, crlf) {
+		g.buf = g.buf[:copy(g.buf, g.buf[2:])]
+		g.blank = true
+	}
+	end := bytes.Index(g.buf, []byte("\r\n\r\n"))
+	if end < 0 {
+		if r := g.partial(); r != nil {
+			g.refuse(r)
+			return true
+		}
+		return false
+	}
+	g.headSince, g.blank = time.Time{}, false
+	next, r := checkHead(g.buf[:end+4], g.lim)
+	if r != nil {
+		g.refuse(r)
+		return true
+	}
+	g.body = next
+	g.clean = end + 4
+	return true
+}
+
+// partial refuses a head that cannot become a good one: too large, or with a
+// line that has no carriage return, for whose end we would wait in vain.
+func (g *Gate) partial() *Refusal {
+	for i, c := range g.buf {
+		if c == '\n' && (i == 0 || g.buf[i-1] != '\r') {
+			return &Refusal{http.StatusBadRequest, "a line of the head ends without a carriage return"}
+		}
+	}
+	if len(g.buf) <= g.lim.HeadBytes {
+		return nil
+	}
+	if bytes.IndexByte(g.buf, '\n') < 0 || bytes.IndexByte(g.buf, '\n') > g.lim.TargetBytes+64 {
+		return &Refusal{http.StatusRequestURITooLong, "the request line is too long"}
+	}
+	return &Refusal{http.StatusRequestHeaderFieldsTooLarge, "the request's head is larger than limits.header_bytes"}
+}
+
+func (g *Gate) refuse(r *Refusal) {
+	g.refused.Store(r)
+	g.buf = append(g.buf[:0], substitute...)
+	g.clean = len(g.buf)
+	g.ended = net.ErrClosed
+}
