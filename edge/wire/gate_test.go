@@ -207,7 +207,7 @@ func FuzzGateAgreesWithNetHTTP(f *testing.F) {
 			return
 		}
 		out, r, err := through(string(in), piece)
-		if whole, r2, _ := through(string(in), 1<<16); out != whole || (r == nil) != (r2 == nil) {
+		if whole, r2, _ := through(string(in), 1<<16); !errors.Is(err, errChunk) && out != whole || !strings.HasPrefix(out, whole) || (r == nil) != (r2 == nil) {
 			t.Fatalf("in pieces of %d it hands on %q, at once %q", piece, out, whole)
 		}
 		heads := 0
