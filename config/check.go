@@ -344,8 +344,17 @@ var laterOrigin = []struct {
 	{"balance", func(o *Origin) bool { return !slices.Contains([]string{"", "round_robin", "weighted"}, o.Balance) }},
 }
 
+// meanwhile says what this version does in the place of a later one's, by the
+// last word of the path.
+var meanwhile = map[string]string{
+	"issuer":  "until then the internal CA issues",
+	"balance": "until then the members take turns by weight",
+}
+
 func (ck *checks) later(c *Config) {
-	notYet := func(path string) { ck.warn(path, "accepted, not served by this version yet", "") }
+	notYet := func(path string) {
+		ck.warn(path, "accepted, not served by this version yet", meanwhile[path[strings.LastIndexByte(path, '.')+1:]])
+	}
 	for _, l := range later {
 		if l.used(c) {
 			notYet(l.path)

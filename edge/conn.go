@@ -24,6 +24,7 @@ type Conn struct {
 	tls    *tls.ConnectionState // after the handshake; nil in the clear
 	owner  *conns
 	close  sync.Once
+	asked  atomic.Bool // something of a request has come
 
 	// writing is when the Write under way began, in nanoseconds since the
 	// owner's epoch, 0 without one.
@@ -200,14 +201,26 @@ func (cs *conns) drained(ctx context.Context) error {
 	}
 }
 
+// closeUnasked closes the connections on which no request has come: browsers
+// open some ahead, and net/http's Shutdown waits 5 s for each.
+func (cs *conns) closeUnasked() {
+	cs.closeIf(func(c *Conn) bool { return !c.asked.Load() })
+}
+
 func (cs *conns) closeAll() {
+	cs.closeIf(func(*Conn) bool { return true })
+}
+
+func (cs *conns) closeIf(f func(*Conn) bool) {
 	cs.mu.Lock()
-	all := make([]*Conn, 0, len(cs.live))
+	var chosen []*Conn
 	for c := range cs.live {
-		all = append(all, c)
+		if f(c) {
+			chosen = append(chosen, c)
+		}
 	}
 	cs.mu.Unlock()
-	for _, c := range all {
+	for _, c := range chosen { // Close takes the lock
 		c.Close()
 	}
 }

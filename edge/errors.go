@@ -41,12 +41,8 @@ func (x *Exchange) badGateway(err error) {
 // origin's side.
 func (x *Exchange) fail(status int, proxyError, why string) {
 	h := x.w.Header()
-	if x.site == nil {
-		// Nothing of a site may show where none was found.
-		h.Set("Cache-Control", "no-store")
-	} else if status >= 500 {
-		h.Set("Cache-Control", "no-store")
-	}
+	h["Cache-Control"] = noStore
+	x.own = true
 	if proxyError != "" {
 		h.Set("Proxy-Status", x.h.cacheName+"; error="+proxyError)
 	}

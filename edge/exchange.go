@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -53,6 +52,8 @@ type Exchange struct {
 	sent         int64 // bytes of the body to the client
 	originStatus int
 	originBytes  int64
+	flightBytes  int64 // of the body that this request's own flight fetched; counted by the flight
+	own          bool  // the answer is an error page of ours
 	ttfb         time.Duration
 	hasAge       bool
 	age, ttl     time.Duration
@@ -113,7 +114,7 @@ func (x *Exchange) log(took time.Duration) {
 	rec := accesslog.Record{
 		Time: x.arrived, ID: x.requestID(), Client: x.client(), Method: x.r.Method, Scheme: x.scheme, Host: x.host,
 		Path: x.path, Query: x.query, Proto: x.r.Proto, Status: x.status, Outcome: x.outcome.String(), Reason: x.reason.String(),
-		Bytes: x.sent, OriginBytes: x.originBytes, OriginStatus: x.originStatus, Duration: took, TTFB: x.ttfb,
+		Bytes: x.sent, OriginBytes: x.originBytes + x.flightBytes, OriginStatus: x.originStatus, Duration: took, TTFB: x.ttfb,
 		Age: x.age, TTL: x.ttl, HasAge: x.hasAge, HasTTL: x.hasAge,
 		Referer: x.r.Header.Get("Referer"), UserAgent: x.r.Header.Get("User-Agent"),
 	}
@@ -154,16 +155,7 @@ func (x *Exchange) client() netip.Addr {
 	return ap.Addr().Unmap()
 }
 
-// port is the port on which the request came in, as the client wrote it, or "".
-func (x *Exchange) port() string {
-	_, port, err := net.SplitHostPort(x.r.Host)
-	if err != nil {
-		return ""
-	}
-	return port
-}
-
-// method is the request's, with HEAD answered like GET.
+// isRead reports a method that the cache can answer.
 func (x *Exchange) isRead() bool {
 	return x.r.Method == http.MethodGet || x.r.Method == http.MethodHead
 }

@@ -53,7 +53,7 @@ func (x *Exchange) newFetch(f *collapse.Flight, stale *cache.Stored, v journal.V
 		key:     cache.Key{Bytes: slices.Clone(x.key.Bytes)},
 		subject: x.subject(nil),
 		header:  x.forwardHeader(),
-		host:    x.r.Host,
+		host:    x.host,
 		terms:   x.actions.Terms,
 		facts:   policy.RequestFacts{Method: http.MethodGet, Authorization: len(x.r.Header["Authorization"]) > 0},
 		maxBody: x.state.maxBody,
@@ -111,7 +111,7 @@ func (x *Exchange) forwardHeader() http.Header {
 	}
 	h["X-Forwarded-For"] = []string{x.client().String()}
 	h["X-Forwarded-Proto"] = []string{x.scheme}
-	h["X-Forwarded-Host"] = []string{x.host + orEmpty(":", x.port())}
+	h["X-Forwarded-Host"] = []string{x.host} // without its port, like the Host that we send: it is not in the key
 	h["Via"] = append(h["Via"], x.via())
 	h["Cdn-Loop"] = append(loop, x.h.loopID)
 	x.actions.Request.Apply(h)
@@ -229,7 +229,12 @@ func (x *Exchange) read(f *collapse.Flight, head *collapse.Head) {
 	if head.Status == http.StatusNotModified {
 		x.outcome = Revalidated
 	}
-	defer f.Leave()
+	defer func() {
+		if x.outcome == Miss || x.outcome == Pass {
+			x.flightBytes = head.Stored.Body.Progress()
+		}
+		f.Leave()
+	}()
 	x.send(head.Stored, f, time.Now())
 }
 

@@ -200,9 +200,7 @@ func (x *Exchange) redirected() bool {
 		to, status = x.actions.Redirect.Location(&x.facts), x.actions.Redirect.Status
 	case x.site.redirectHTTPS && x.scheme == "http":
 		to = "https://" + x.host + x.h.httpsPort() + x.path
-		if x.query != "" {
-			to += "?" + x.query
-		}
+		to += orEmpty("?", x.facts.Query)
 		if x.isRead() {
 			status = http.StatusMovedPermanently
 		}

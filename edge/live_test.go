@@ -60,6 +60,12 @@ type live struct {
 	clients map[string]*http.Client
 }
 
+// firstHandshake is held while a rig has its certificate made. certmagic keeps
+// who makes a certificate for which name in variables of its package: of two
+// CAs in one process that make one for the same name at the same time, both
+// serve that of one of them.
+var firstHandshake sync.Mutex
+
 // newLive starts an edge whose one site, www, has any host. Each change is
 // applied to the config first.
 func newLive(t testing.TB, respond http.HandlerFunc, changes ...func(*config.Config)) *live {
@@ -105,6 +111,11 @@ func newLive(t testing.TB, respond http.HandlerFunc, changes ...func(*config.Con
 		t.Fatal(err)
 	}
 	l.clear, l.secure = l.server.Addrs()[0].String(), l.server.Addrs()[1].String()
+	firstHandshake.Lock()
+	if c, err := l.tryDial(secureH1); err == nil {
+		c.Close()
+	}
+	firstHandshake.Unlock()
 	var once sync.Once
 	l.stop = func(ctx context.Context) (err error) {
 		once.Do(func() { err = l.server.Drain(ctx) })

@@ -29,16 +29,19 @@ func (o Outcome) String() string { return outcomeNames[o] }
 func (x *Exchange) cacheStatus(dst []byte) []byte {
 	cs := policy.CacheStatus{Cache: x.h.cacheName, Fwd: x.fwd, Detail: x.reason.String()}
 	switch x.outcome {
-	case Hit, Stale:
-		cs.Hit = true
-		cs.Fwd = policy.FwdNone
+	case Hit:
+		cs.Hit, cs.Fwd = true, policy.FwdNone
+	case Stale:
+		cs.Detail = "stale-" + x.staleUse.String()
+		if x.staleUse == policy.WhileRevalidate {
+			cs.Hit, cs.Fwd = true, policy.FwdNone
+		} else { // the origin was asked
+			cs.FwdStatus = x.originStatus
+		}
 	case Revalidated, Miss, Collapsed, Pass:
 		cs.FwdStatus = x.originStatus
 		cs.Collapsed = x.outcome == Collapsed
 		cs.Stored = x.stored
-	}
-	if x.outcome == Stale {
-		cs.Detail = x.staleUse.String()
 	}
 	if x.hasAge {
 		cs.TTL, cs.HasTTL = x.ttl, true

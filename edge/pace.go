@@ -3,6 +3,7 @@ package edge
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"sync"
@@ -84,6 +85,9 @@ type upload struct {
 	rested time.Time // when the last Read returned: since then the origin is waited for
 	err    error     // sticky
 
+	trailer http.Header   // the announced names; the values come at the body's end
+	from    *http.Request // HTTP/3, whose server puts another map in the place of the first; else nil
+
 	mu sync.Mutex
 	w  http.ResponseWriter // for deadlines; nil once the request is over
 }
@@ -94,7 +98,19 @@ func (x *Exchange) upload() *upload {
 	if !x.hasBody() || x.r.Body == nil {
 		return nil
 	}
-	return &upload{body: x.r.Body, limits: &x.state.limits, timers: x.r.ProtoMajor == 2, w: x.w}
+	u := &upload{body: x.r.Body, limits: &x.state.limits, timers: x.r.ProtoMajor == 2, trailer: x.r.Trailer, w: x.w}
+	if x.r.ProtoMajor == 3 && len(x.r.Trailer) > 0 {
+		u.from, u.trailer = x.r, maps.Clone(x.r.Trailer)
+	}
+	return u
+}
+
+// announced are the trailers that will follow the body.
+func (u *upload) announced() http.Header {
+	if u == nil {
+		return nil
+	}
+	return u.trailer
 }
 
 // reader is u as a request's body: a nil pointer must not look like one.
@@ -153,6 +169,11 @@ func (u *upload) Read(p []byte) (int, error) {
 		u.err = errTooSlow{}
 	default:
 		u.err = err
+	}
+	if u.err == io.EOF && u.from != nil {
+		for name := range u.trailer {
+			u.trailer[name] = u.from.Trailer[name]
+		}
 	}
 	return n, u.err
 }

@@ -34,7 +34,7 @@ func (x *Exchange) pass() {
 	defer cancel()
 	req := x.originRequest(x.interim(ctx), x.r.Method, header, up.reader())
 	req.ContentLength = x.r.ContentLength
-	req.Trailer = x.r.Trailer
+	req.Trailer = up.announced()
 	resp, err := x.pool().RoundTrip(req)
 	if err != nil {
 		x.refusedUpload(err)
@@ -53,6 +53,7 @@ func (x *Exchange) answer(resp *http.Response) {
 
 	policy.HopByHop(resp.Header)
 	h := x.w.Header()
+	h["Content-Type"] = nil // where the origin states none, net/http must not guess one
 	for name, values := range resp.Header {
 		h[name] = values
 	}

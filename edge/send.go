@@ -22,6 +22,7 @@ import (
 func (x *Exchange) send(st *cache.Stored, f *collapse.Flight, now time.Time) {
 	h := x.w.Header()
 	b := st.Block()
+	h["Content-Type"] = nil // where the origin states none, net/http must not guess one
 	for i, name := range b.Names {
 		h[name] = b.Values[i]
 	}
@@ -66,7 +67,10 @@ func (x *Exchange) send(st *cache.Stored, f *collapse.Flight, now time.Time) {
 	x.sendWhole(st, size)
 }
 
-var acceptRanges = []string{"bytes"}
+var (
+	acceptRanges = []string{"bytes"}
+	noStore      = []string{"no-store"}
+)
 
 // one makes a field's line without allocating the slice: x holds it until the
 // answer is written.
@@ -182,6 +186,9 @@ func (x *Exchange) head(status int, length int64) {
 			h.Add("Server-Timing", "cdn-cache;desc="+x.outcome.String()+", edge;dur="+strconv.FormatFloat(float64(time.Since(x.arrived).Microseconds())/1000, 'f', 3, 64))
 		}
 		x.actions.Response.Apply(h)
+		if x.own {
+			h["Cache-Control"] = noStore // whatever a rule says: it means the origin's answers
+		}
 	}
 	x.started, x.status = true, status
 	x.ttfb = time.Since(x.arrived)
@@ -300,7 +307,7 @@ func (x *Exchange) resume(st *cache.Stored, off, end int64) {
 // originRequest makes a request to the origin for what the client asked for.
 func (x *Exchange) originRequest(ctx context.Context, method string, h http.Header, body io.ReadCloser) *http.Request {
 	req := &http.Request{
-		Method: method, Host: x.r.Host, Header: h, Body: body,
+		Method: method, Host: x.host, Header: h, Body: body,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	req.URL = new(url.URL)

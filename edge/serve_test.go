@@ -171,7 +171,7 @@ func TestStaleIfError(t *testing.T) {
 		g.do("GET /")
 		g.script(fail)
 		a := g.do("GET /")
-		if a.status != want || want == 200 && (a.body != "answer 1" || !strings.Contains(a.cacheStatus(), "hit")) {
+		if a.status != want || want == 200 && (a.body != "answer 1" || !strings.Contains(a.cacheStatus(), "fwd=stale")) {
 			t.Errorf("%s: %d %q %s", name, a.status, a.body, a.cacheStatus())
 		}
 	}
@@ -279,11 +279,14 @@ func TestUnsafeMethodInvalidates(t *testing.T) {
 
 func TestClientCannotSayWhatIsOurs(t *testing.T) {
 	var got http.Header
-	g := newRig(t, func(w http.ResponseWriter, r *http.Request) { got = r.Header })
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header
+		got.Set("Seen-Host", r.Host)
+	})
 	g.do("GET /", "X-Forwarded-For: 6.6.6.6", "X-Forwarded-Host: evil.test", "X-Forwarded-Proto: gopher", "Forwarded: for=6.6.6.6",
-		"X-Real-Ip: 6.6.6.6", "X-Original-Url: /admin", "Connection: X-Secret, close", "X-Secret: s", "Cdn-Loop: other", "Via: 1.1 proxy", "Host: a.test")
+		"X-Real-Ip: 6.6.6.6", "X-Original-Url: /admin", "Connection: X-Secret, close", "X-Secret: s", "Cdn-Loop: other", "Via: 1.1 proxy", "Host: A.test.:1337")
 	for name, want := range map[string]string{
-		"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": "a.test", "X-Forwarded-Proto": "http", "Forwarded": "", "X-Real-Ip": "",
+		"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": "a.test", "Seen-Host": "a.test", "X-Forwarded-Proto": "http", "Forwarded": "", "X-Real-Ip": "",
 		"X-Original-Url": "", "X-Secret": "", "Connection": "", "Cdn-Loop": "other, levee-test", "Via": "1.1 proxy, 1.1 levee-test",
 	} {
 		if v := strings.Join(got.Values(name), ", "); v != want {
@@ -331,5 +334,45 @@ func TestUnstoredAnswersArriveWhole(t *testing.T) {
 	}
 	if used := g.handler.Store.Budget.Used(); used != 0 {
 		t.Errorf("%d bytes of the budget are not given back", used)
+	}
+}
+
+func TestContentTypeIsNotGuessed(t *testing.T) {
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Type"] = nil
+		w.Header().Set("Cache-Control", r.URL.Query().Get("cc"))
+		_, _ = io.WriteString(w, "<html><script>alert(1)</script>")
+	})
+	for _, request := range []string{"GET /?cc=max-age=60", "GET /?cc=max-age=60", "GET /?cc=no-store", "POST /?cc=no-store"} {
+		if ct, told := g.do(request).header["Content-Type"]; told {
+			t.Errorf("%s: the edge says %q, the origin said nothing", request, ct)
+		}
+	}
+}
+
+func TestRulesDoNotMakeErrorsStorable(t *testing.T) {
+	g := newRig(t, header("Cache-Control: max-age=60"), func(c *config.Config) {
+		c.Sites[0].Rules = []config.Rule{{Response: config.HeaderOps{Set: map[string]string{"Cache-Control": "public, max-age=3600"}}}}
+	})
+	if a := g.do("GET /"); a.header.Get("Cache-Control") != "public, max-age=3600" {
+		t.Errorf("%v", a.header)
+	}
+	g.origin.Close()
+	if a := g.do("GET /other"); a.status != 502 || a.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%d %v", a.status, a.header)
+	}
+}
+
+func TestRedirectToHTTPSKeepsTheQuery(t *testing.T) {
+	g := newRig(t, nil, func(c *config.Config) {
+		c.Sites[0].RedirectHTTPS = true
+		c.Sites[0].Key.Query.Drop = []string{"utm_*"}
+	})
+	a := g.do("GET /a?b=2&utm_source=x&a=1", "Host: a.test")
+	if a.status != 301 || a.header.Get("Location") != "https://a.test/a?b=2&utm_source=x&a=1" {
+		t.Errorf("%d %q", a.status, a.header.Get("Location"))
+	}
+	if a := g.do("POST /a", "Host: a.test"); a.status != 308 {
+		t.Errorf("a POST: %d", a.status)
 	}
 }

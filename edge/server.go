@@ -140,13 +140,23 @@ func (s *Server) newHTTP() *http.Server {
 			WriteByteTimeout:     time.Duration(s.Limits.BodyGrace),
 		},
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			if t, ok := c.(*tls.Conn); ok { // HTTP/2 wants it bare
-				c = t.NetConn()
+			return context.WithValue(ctx, connKey{}, bare(c))
+		},
+		ConnState: func(c net.Conn, state http.ConnState) {
+			if state == http.StateActive {
+				bare(c).asked.Store(true)
 			}
-			return context.WithValue(ctx, connKey{}, c.(*Conn))
 		},
 		ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
 	}
+}
+
+// bare is the connection under net/http's: under TLS, if there is any.
+func bare(c net.Conn) *Conn {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	return c.(*Conn)
 }
 
 func (s *Server) tcpTLS() *tls.Config {
@@ -218,6 +228,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	}
 	s.accepts.Wait()
 	s.http.SetKeepAlivesEnabled(false)
+	s.conns.closeUnasked()
 
 	errs := make(chan error, len(s.quic)+1)
 	go func() { errs <- s.http.Shutdown(ctx) }()

@@ -18,6 +18,7 @@ import (
 	"levee/edge/cachekey"
 	"levee/edge/rule"
 	"levee/origin"
+	"levee/origin/balance"
 	"levee/purge/journal"
 )
 
@@ -236,6 +237,9 @@ func (s *State) poolOf(site, name string, c *config.Origin, old *State) (*origin
 		FirstByte: time.Duration(c.Timeouts.FirstByte), BetweenBytes: time.Duration(c.Timeouts.BetweenBytes),
 		Total: time.Duration(c.Timeouts.Total), MaxConnections: c.MaxConnections, Retries: c.Retries,
 		CAFile: c.TLS.CA, SNI: c.TLS.SNI, InsecureSkipVerify: !c.TLS.Verify, CertFile: c.TLS.Cert, KeyFile: c.TLS.Key,
+	}
+	if _, err := balance.Parse(o.Balance); err != nil {
+		o.Balance = "" // a later version's; the config has warned
 	}
 	if name != "" {
 		o.Name += "/" + name

@@ -38,6 +38,7 @@ var arrows = map[string]map[string]string{
 		"edge/policy":    "what may be stored, and for how long",
 		"edge/rule":      "a site's rules speak before the lookup",
 		"origin":         "a fetch goes to a pool",
+		"origin/balance": "which ways to choose a member there are",
 		"purge/journal":  "arrival marks, and invalidation by unsafe methods",
 	},
 	"edge/accesslog": {},

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -44,6 +45,20 @@ func defaultRAM() int64 { return max(machineMemory()/4, 16<<20) }
 func limitMemory(ram int64) {
 	if os.Getenv("GOMEMLIMIT") == "" && debug.SetMemoryLimit(-1) == math.MaxInt64 {
 		debug.SetMemoryLimit(ram + ram/5 + 100<<20)
+	}
+}
+
+// adviseUDPBuffers says what HTTP/3 wants of the kernel and does not have.
+func adviseUDPBuffers(logger *slog.Logger) {
+	const want = 7 << 20 // quic-go's, for one socket
+	for _, key := range []string{"rmem_max", "wmem_max"} {
+		b, err := os.ReadFile("/proc/sys/net/core/" + key)
+		if err != nil {
+			continue
+		}
+		if n, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && n < want {
+			logger.Info("HTTP/3 is faster with larger UDP buffers", "sysctl", "net.core."+key, "is", n, "better", want)
+		}
 	}
 }
 

@@ -124,6 +124,9 @@ func (n *Node) openCerts(name string) (*tlscert.Certs, error) {
 		Issuer: c.TLS.Issuer, DataDir: n.Data, Logger: n.logger, NodeName: name,
 		Allowed: func(host string) bool { return n.Handler.State().Serves(host) },
 	}
+	if o.Issuer == "acme" {
+		o.Issuer = tlscert.Internal // a later version's; the config has warned
+	}
 	for _, p := range c.TLS.Files {
 		o.Files = append(o.Files, tlscert.Pair{Cert: p.Cert, Key: p.Key})
 	}
@@ -235,9 +238,12 @@ func (n *Node) api() {
 		}
 		return map[string]any{"sites": sites}, nil
 	})
-	admin.Handle(n.Admin, "POST /v1/drain", func(context.Context, *none) (any, error) {
-		n.Admin.Draining.Store(true)
-		n.Handler.Withdraw()
-		return map[string]string{"state": "draining"}, nil
+	type drain struct {
+		Draining *bool `json:"draining"` // default true
+	}
+	admin.Handle(n.Admin, "POST /v1/drain", func(_ context.Context, d *drain) (any, error) {
+		on := d.Draining == nil || *d.Draining
+		n.Admin.Draining.Store(on)
+		return map[string]bool{"draining": on}, nil
 	})
 }

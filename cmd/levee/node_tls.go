@@ -51,13 +51,17 @@ func isInUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }
 // needRestart lists the keys that differ but are read only at the start.
 func needRestart(old, now *config.Config) (keys []string) {
 	for key, differs := range map[string]bool{
-		"node":       !reflect.DeepEqual(old.Node, now.Node),
-		"listen":     !reflect.DeepEqual(old.Listen, now.Listen),
-		"cache.ram":  old.Cache.RAM != now.Cache.RAM,
-		"access_log": old.AccessLog != now.AccessLog,
-		"tls":        !reflect.DeepEqual(old.TLS, now.TLS),
-		"admin":      !reflect.DeepEqual(old.Admin, now.Admin),
-		"limits of connections": old.Limits.Connections != now.Limits.Connections || old.Limits.ConnectionsPerClient != now.Limits.ConnectionsPerClient ||
+		"node":   !reflect.DeepEqual(old.Node, now.Node),
+		"listen": !reflect.DeepEqual(old.Listen, now.Listen),
+		"cache.ram, cache.disk, cache.variants": old.Cache.RAM != now.Cache.RAM || old.Cache.Disk != now.Cache.Disk ||
+			old.Cache.Variants != now.Cache.Variants,
+		"collapse.finish_fraction": old.Collapse.FinishFraction != now.Collapse.FinishFraction,
+		"access_log":               old.AccessLog != now.AccessLog,
+		"log":                      old.Log != now.Log,
+		"tls":                      !reflect.DeepEqual(old.TLS, now.TLS),
+		"admin":                    !reflect.DeepEqual(old.Admin, now.Admin),
+		"limits of connections and heads": old.Limits.HeaderBytes != now.Limits.HeaderBytes || old.Limits.HeaderCount != now.Limits.HeaderCount ||
+			old.Limits.URLBytes != now.Limits.URLBytes || old.Limits.BodyGrace != now.Limits.BodyGrace || old.Limits.Connections != now.Limits.Connections || old.Limits.ConnectionsPerClient != now.Limits.ConnectionsPerClient ||
 			old.Limits.Streams != now.Limits.Streams || old.Limits.HeaderTimeout != now.Limits.HeaderTimeout ||
 			old.Limits.IdleTimeout != now.Limits.IdleTimeout || old.Limits.TLSTimeout != now.Limits.TLSTimeout,
 	} {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log"
 	"log/slog"
 	"net/url"
 	"os"
@@ -37,7 +38,9 @@ func (c runCmd) Run(s *std) error {
 		return failure{}
 	}
 	logger := newLogger(s, cfg.Log)
-	_ = os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true") // said once below, in our own words
+	log.SetFlags(0) // net/http writes to the default logger what it finds odd at an origin
+	log.SetOutput(slog.NewLogLogger(logger.Handler(), slog.LevelDebug).Writer())
+	_ = os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true") // said below, in our own words
 	node, err := NewNode(cfg, c.Node, logger)
 	if err != nil {
 		return err
@@ -51,12 +54,13 @@ func (c runCmd) Run(s *std) error {
 	for _, a := range node.addrs {
 		logger.Info("admin", "addr", a.String())
 	}
+	adviseUDPBuffers(logger)
 	logger.Info("ready", "node", node.Handler.Node, "ram", config.Size(node.RAM).String(), "data", node.Data)
 
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	changed := fileChanges(s.ctx, c.Config)
+	file := watchFile(s.ctx, c.Config)
 	for {
 		select {
 		case <-s.ctx.Done():
@@ -73,11 +77,12 @@ func (c runCmd) Run(s *std) error {
 				}
 			}
 		case <-s.reload:
-		case <-changed:
+		case <-file.changed:
 		}
 		if c.Config == "" {
 			continue
 		}
+		file.taken()
 		cfg, problems, err := load()
 		if err == nil && !config.Failed(problems) {
 			err = node.Reload(cfg)
@@ -106,10 +111,10 @@ func (c runCmd) load() (*config.Config, []config.Problem, error) {
 			return cfg, problems, err
 		}
 	case c.Origin != "":
-		u, err := url.Parse(c.Origin)
-		if err == nil && !strings.Contains(c.Origin, "://") {
-			u, err = url.Parse("http://" + c.Origin)
+		if !strings.Contains(c.Origin, "://") {
+			c.Origin = "http://" + c.Origin
 		}
+		u, err := url.Parse(c.Origin)
 		if err != nil {
 			return nil, nil, usageError(fmt.Sprintf("--origin %s: %v", c.Origin, err))
 		}
