@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"levee/config"
+	"levee/edge/wire"
 )
 
 // connKey is the context key of a request's *Conn.
@@ -22,6 +23,7 @@ type Conn struct {
 	net.Conn
 	client netip.Addr
 	tls    *tls.ConnectionState // after the handshake; nil in the clear
+	gate   *wire.Gate           // before net/http; nil for HTTP/2
 	owner  *conns
 	close  sync.Once
 	asked  atomic.Bool // something of a request has come
@@ -29,6 +31,10 @@ type Conn struct {
 	// writing is when the Write under way began, in nanoseconds since the
 	// owner's epoch, 0 without one.
 	writing atomic.Int64
+	// Of the watch: what the client had acknowledged when it last had taken
+	// anything, and when that was seen, since the epoch.
+	acked uint64
+	taken int64
 }
 
 // Write notes how long it hangs, for the watch.
@@ -48,6 +54,10 @@ func (c *Conn) Close() error {
 	})
 	return err
 }
+
+// CloseWrite lets net/http end its answer to a request that it has not read
+// whole without a reset, which could take the answer with it.
+func (c *Conn) CloseWrite() error { return c.Conn.(interface{ CloseWrite() error }).CloseWrite() }
 
 // SyscallConn keeps the way to the socket open that net.TCPConn has.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
@@ -151,8 +161,9 @@ func (cs *conns) closed(c *Conn) {
 	cs.leave(c.client)
 }
 
-// watch closes connections whose client has taken nothing of one write for
-// limits.body_grace: small answers have no deadline of their own.
+// watch closes connections whose client has taken nothing for twice
+// limits.body_grace while a write waits for it: small answers have no deadline
+// of their own, and a large one's may be far away.
 func (cs *conns) watch(done <-chan struct{}) {
 	tick := time.NewTicker(max(time.Duration(cs.limits.BodyGrace)/4, 250*time.Millisecond))
 	defer tick.Stop()
@@ -169,9 +180,7 @@ func (cs *conns) watch(done <-chan struct{}) {
 		var stuck []*Conn
 		cs.mu.Lock()
 		for c := range cs.live {
-			// Large writes hold themselves to the rate by deadlines; twice the
-			// grace is more than any of these has left without progress.
-			if since := c.writing.Load(); since != 0 && now-since > 2*int64(cs.limits.BodyGrace) {
+			if c.stuck(now, 2*int64(cs.limits.BodyGrace)) {
 				stuck = append(stuck, c)
 			}
 		}
@@ -181,6 +190,25 @@ func (cs *conns) watch(done <-chan struct{}) {
 			c.Close()
 		}
 	}
+}
+
+// stuck reports whether a write waits and nothing was taken for patience. That a
+// write waits that long is not enough: the kernel lets it go on only when a good
+// part of the socket's buffer is free, and a client that takes 20 KB/s needs a
+// minute for that. What it acknowledges tells.
+func (c *Conn) stuck(now, patience int64) bool {
+	since := c.writing.Load()
+	if since == 0 || now-since <= patience/2 {
+		c.taken = 0
+		return false
+	}
+	if n, ok := acked(c.Conn); false && ok && (n != c.acked || c.taken == 0) {
+		if c.taken != 0 {
+			since = now
+		}
+		c.acked, c.taken = n, since
+	}
+	return now-max(since, c.taken) > patience
 }
 
 // drained waits until no connection is open.

@@ -54,6 +54,7 @@ type Exchange struct {
 	originBytes  int64
 	flightBytes  int64 // of the body that this request's own flight fetched; counted by the flight
 	own          bool  // the answer is an error page of ours
+	malformed    bool  // the request is the gate's, in place of one that it refused
 	ttfb         time.Duration
 	hasAge       bool
 	age, ttl     time.Duration
@@ -123,6 +124,9 @@ func (x *Exchange) log(took time.Duration) {
 	}
 	if rec.Path == "" {
 		rec.Path = x.r.RequestURI
+	}
+	if x.malformed {
+		rec.Method, rec.Host, rec.Path = "", "", "" // nothing of it can be trusted
 	}
 	if x.site != nil {
 		rec.Site = x.site.Name

@@ -410,7 +410,11 @@ func (g *fetch) take(resp *http.Response, t policy.Times, began journal.Mark) (p
 	}
 	g.f.Resolve(collapse.Head{Stored: st, Share: d.Share, Reason: d.Reason, Vary: vary, Norm: g.site.norm, Status: resp.StatusCode})
 
-	err := body.Fill(g.f.Ctx, resp.Body, g.maxBody, func() {
+	err := body.Fill(g.f.Ctx, resp.Body, g.maxBody, func(err error) {
+		if err != nil {
+			g.f.Detach() // whoever is cut off and asks again gets a fetch of its own
+			return
+		}
 		put = d.Store && g.h.Store.Put(&g.key, vary, g.site.norm, kept)
 	})
 	g.site.metrics.originBytes(body.Progress())

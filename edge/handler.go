@@ -16,6 +16,7 @@ import (
 	"levee/edge/cachekey"
 	"levee/edge/collapse"
 	"levee/edge/policy"
+	"levee/edge/wire"
 	"levee/purge/journal"
 )
 
@@ -102,6 +103,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // the rules speak. It answers the request itself when it reports false.
 func (x *Exchange) admit() bool {
 	r, lim := x.r, &x.state.limits
+	if r.Host == wire.SubstituteHost && x.conn != nil && x.conn.gate != nil {
+		if bad := x.conn.gate.Refused(); bad != nil {
+			x.malformed = true
+			return x.refuse(bad.Status, bad.Why)
+		}
+	}
 	switch {
 	case r.Method == http.MethodConnect, r.Method == http.MethodTrace:
 		x.w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"levee/config"
+	"levee/edge/wire"
 )
 
 // Server owns the listeners of an edge and every connection on them: it accepts,
@@ -28,6 +29,7 @@ type Server struct {
 	http  *http.Server // HTTP/1.1 and 2
 	conns conns
 	hand  *handover
+	heads wire.Limits
 
 	tcp     []net.Listener
 	quic    []*quicListener
@@ -43,6 +45,12 @@ func (s *Server) Listen(httpAddrs, httpsAddrs []string) error {
 	s.conns.init(s.Limits, s.Handler.Metrics)
 	s.hand = newHandover()
 	s.http = s.newHTTP()
+	s.heads = wire.Limits{
+		// The Handler holds the size to the byte, reckoned alike for every
+		// protocol; what white space may add to that is let through here.
+		HeadBytes: int(s.Limits.HeaderBytes) + 1<<10, TargetBytes: int(s.Limits.URLBytes), Fields: s.Limits.HeaderCount,
+		HeadTimeout: time.Duration(s.Limits.HeaderTimeout),
+	}
 	ok := false
 	defer func() {
 		if !ok {
@@ -153,6 +161,9 @@ func (s *Server) newHTTP() *http.Server {
 
 // bare is the connection under net/http's: under TLS, if there is any.
 func bare(c net.Conn) *Conn {
+	if g, ok := c.(*wire.Gate); ok {
+		c = g.Conn
+	}
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}
@@ -195,7 +206,7 @@ func (s *Server) accept(l net.Listener, secure *tls.Config) {
 			continue
 		}
 		if secure == nil {
-			s.hand.give(c)
+			s.hand.give(s.gate(c, c))
 			continue
 		}
 		go s.handshake(c, secure)
@@ -214,7 +225,18 @@ func (s *Server) handshake(c *Conn, secure *tls.Config) {
 	}
 	state := t.ConnectionState()
 	c.tls = &state
-	s.hand.give(t)
+	if state.NegotiatedProtocol == "h2" {
+		s.hand.give(t)
+	} else {
+		s.hand.give(s.gate(c, t))
+	}
+}
+
+// gate puts the strict reader of heads before an HTTP/1.1 connection: over is c,
+// or TLS on it.
+func (s *Server) gate(c *Conn, over net.Conn) net.Conn {
+	c.gate = wire.NewGate(over, &s.heads)
+	return c.gate
 }
 
 // Drain ends the server: no new connections, GOAWAY and Connection: close, and

@@ -72,6 +72,9 @@ func (x *Exchange) tunnel() {
 	}
 	h["Connection"] = []string{"Upgrade"}
 	h["Upgrade"] = []string{protocol}
+	if x.conn != nil && x.conn.gate != nil {
+		x.conn.gate.Opaque()
+	}
 	x.head(http.StatusSwitchingProtocols, -1)
 	here, buffered, err := http.NewResponseController(x.w).Hijack()
 	if err != nil {

@@ -220,7 +220,7 @@ func (t *tour) staleIfError(p *proof) error {
 	p.saw("%d hits while fresh, then: %v", hits, stale)
 	p.want(first.status == 200 && direct.status == 500, "the origin answered before and fails now")
 	p.want(stale.status == 200 && bytes.Equal(stale.body, first.body), "the edge still has the answer from before")
-	p.want(stale.says("hit") && stale.says("detail=if-error"), "and says why it may be used: stale-if-error")
+	p.want(stale.says("fwd=stale") && stale.says("detail=stale-if-error"), "and says why it may be used: stale-if-error")
 	if _, err := ask(p.ctx, t.clients.h1, http.MethodPost, clear+"/outage?off", nil); err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func (f adminFlags) call(method, path string, in any) ([]byte, error) {
 		return nil, usageError(fmt.Sprintf("--admin %s: write HOST:PORT", f.Admin))
 	}
 	scheme := "https"
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+	if ip := net.ParseIP(host); f.CA == "" && (host == "localhost" || ip != nil && ip.IsLoopback()) {
 		scheme = "http"
 	}
 	req, err := http.NewRequest(method, scheme+"://"+f.Admin+path, bytes.NewReader(body))

@@ -46,7 +46,7 @@ type Body struct {
 
 	size   int64 // announced length in bytes, -1 = unknown until it is finished
 	budget *Budget
-	final  atomic.Pointer[[]extent] // all of it, once finished whole
+	final  atomic.Pointer[[]extent] // all of it, once it is here whole
 	length atomic.Int64             // valid with final
 	pins   atomic.Int32             // open readers of a body larger than a chunk
 	gone   atomic.Bool              // let go while readers read: they get ErrPassed
@@ -157,12 +157,12 @@ func (b *Body) Small() (p []byte, ok bool) {
 // or ctx's. limit bounds the bytes that are kept whole: a body of unknown length
 // that grows beyond it goes on with a window.
 //
-// keep, which may be nil, is called when all is here and well, before any reader
-// that follows the fill learns of the end: who has got a whole response finds it
-// stored.
-func (b *Body) Fill(ctx context.Context, src io.Reader, limit int64, keep func()) error {
+// ended, which may be nil, is called with the result before any reader learns of
+// the end: who has got a whole response finds it stored, and who has been cut
+// off finds nothing of it.
+func (b *Body) Fill(ctx context.Context, src io.Reader, limit int64, ended func(error)) error {
 	last, err := b.fill(ctx, src, limit)
-	b.finish(last, err, keep)
+	b.finish(last, err, ended)
 	return err
 }
 
@@ -315,8 +315,10 @@ func (b *Body) commit(n int) {
 // publish lets readers see n bytes more. mu is held.
 func (b *Body) publish(n int) {
 	if n > 0 {
-		last := &b.ext[len(b.ext)-1]
-		last.ram = last.ram[:len(last.ram)+n]
+		if len(b.ext) > 0 { // else let go already: evicted as soon as it was stored
+			last := &b.ext[len(b.ext)-1]
+			last.ram = last.ram[:len(last.ram)+n]
+		}
 		b.tail = b.tail[n:]
 		b.end += int64(n)
 	}
@@ -328,16 +330,23 @@ func (b *Body) publish(n int) {
 
 // finish ends the fill, with the last bytes of a body that ended well. Only one
 // that was kept whole becomes final.
-func (b *Body) finish(last int, err error, keep func()) {
+func (b *Body) finish(last int, err error, ended func(error)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err == nil && b.whole {
-		b.seal(last)
-		if keep != nil {
-			b.mu.Unlock()
-			keep()
-			b.mu.Lock()
-		}
+	whole := err == nil && b.whole
+	var ext []extent
+	if whole {
+		ext = b.seal(last)
+	}
+	if ended != nil {
+		b.mu.Unlock()
+		ended(err)
+		b.mu.Lock()
+	}
+	if whole && !b.gone.Load() {
+		// Not before ended: who opens a final body reads it to its end, and its
+		// next request has to find it stored.
+		b.final.Store(&ext)
 	}
 	b.publish(last)
 	b.done, b.err = true, err
@@ -347,21 +356,22 @@ func (b *Body) finish(last int, err error, keep func()) {
 	b.tail = nil
 }
 
-// seal makes the body final, for those who find it in the store: the readers
-// that follow the fill see its last bytes later.
-func (b *Body) seal(last int) {
+// seal makes the body ready to be stored and returns what will be final: the
+// readers that follow the fill see its last bytes later.
+func (b *Body) seal(last int) []extent {
 	b.trim(last)
 	ext := append([]extent(nil), b.ext...)
 	if last > 0 {
 		e := &ext[len(ext)-1]
 		e.ram = e.ram[:len(e.ram)+last]
 	}
-	b.length.Store(b.end + int64(last))
+	b.size = b.end + int64(last) // what the store charges for
+	b.length.Store(b.size)
 	b.pins.Add(int32(len(b.readers)))
 	for _, r := range b.readers {
 		r.pinned = true
 	}
-	b.final.Store(&ext)
+	return ext
 }
 
 // trim gives the unused end of the last chunk back, beyond last bytes to come,

@@ -54,7 +54,7 @@ type Gate struct {
 }
 
 // substitute is what net/http gets in place of a refused head.
-const substitute = "GET / HTTP/1.1\r\nHost: refused.invalid\r\nConnection: close\r\n\r\n"
+const substitute = "GET / HTTP/1.1\r\nHost: " + SubstituteHost + "\r\nConnection: close\r\n\r\n"
 
 var errChunk = errors.New("wire: the request's chunked body is malformed")
 
@@ -86,6 +86,17 @@ func (g *Gate) SetDeadline(t time.Time) error {
 	}
 	return g.Conn.SetWriteDeadline(t)
 }
+
+// CloseWrite ends the sending side, where the connection below can.
+func (g *Gate) CloseWrite() error {
+	if c, ok := g.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// SubstituteHost is the Host of the request that stands for a refused one.
+const SubstituteHost = "refused.invalid"
 
 // Read hands on clean bytes. A body whose length is announced goes straight to
 // p; heads and chunked bodies pass through the gate's buffer.
