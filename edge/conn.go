@@ -31,8 +31,8 @@ type Conn struct {
 	// writing is when the Write under way began, in nanoseconds since the
 	// owner's epoch, 0 without one.
 	writing atomic.Int64
-	// Of the watch: what the client had acknowledged when it last had taken
-	// anything, and when that was seen, since the epoch.
+	// Of the watch, while a write waits: what the client has acknowledged, in
+	// bytes, and when that was first seen, since the epoch; 0 = not yet.
 	acked uint64
 	taken int64
 }
@@ -198,15 +198,12 @@ func (cs *conns) watch(done <-chan struct{}) {
 // minute for that. What it acknowledges tells.
 func (c *Conn) stuck(now, patience int64) bool {
 	since := c.writing.Load()
-	if since == 0 || now-since <= patience/2 {
+	if since == 0 || now-since <= patience/4 {
 		c.taken = 0
 		return false
 	}
-	if n, ok := acked(c.Conn); false && ok && (n != c.acked || c.taken == 0) {
-		if c.taken != 0 {
-			since = now
-		}
-		c.acked, c.taken = n, since
+	if n, ok := acked(c.Conn); ok && (c.taken == 0 || n != c.acked) {
+		c.acked, c.taken = n, now // the first look knows nothing of what came before
 	}
 	return now-max(since, c.taken) > patience
 }

@@ -111,5 +111,5 @@ func (x *Exchange) sameHost(location string) (hash journal.Hash, ok bool) {
 	if x.actions.Query != nil {
 		query = x.actions.Query.Apply(query)
 	}
-	return urlHash(host, path, query), true
+	return urlHash(host+path, query), true
 }

@@ -221,24 +221,23 @@ func (x *Exchange) makeKey() {
 }
 
 // subject is what purges select the response of this request by.
-func (x *Exchange) subject(tags []journal.Hash) *journal.Subject {
+func (x *Exchange) subject() journal.Subject {
 	text := x.host + x.path
-	return &journal.Subject{
+	return journal.Subject{
 		Site: x.site.hash,
-		Key:  urlHash(x.host, x.path, x.query),
+		Key:  urlHash(text, x.query),
 		Host: journal.HashOf(journal.ByHost, x.host),
 		Text: text,
-		Tags: tags,
 	}
 }
 
-// urlHash names a URL for purges and invalidations: all responses of whatever
-// key and variant.
-func urlHash(host, path, query string) journal.Hash {
-	if query == "" {
-		return journal.HashOf(journal.ByKey, host+path)
+// urlHash names a URL, given as host + path and query, for purges and
+// invalidations: all responses of whatever key and variant.
+func urlHash(text, query string) journal.Hash {
+	if query != "" {
+		text += "?" + query
 	}
-	return journal.HashOf(journal.ByKey, host+path+"?"+query)
+	return journal.HashOf(journal.ByKey, text)
 }
 
 // tags reads Surrogate-Key (space separated) and Cache-Tag (comma separated).

@@ -28,9 +28,9 @@ type fetch struct {
 	site    *Site
 	pool    *origin.Pool
 	key     cache.Key
-	subject *journal.Subject
-	header  http.Header // the client's, as far as it goes to the origin
-	vary    http.Header // the client's, for the variant
+	subject journal.Subject // without tags
+	header  http.Header     // the client's, as far as it goes to the origin
+	vary    http.Header     // the client's own, for the variant; nobody changes it
 	host    string
 	url     url.URL
 	terms   policy.Terms
@@ -51,7 +51,7 @@ func (x *Exchange) newFetch(f *collapse.Flight, stale *cache.Stored, v journal.V
 	g := &fetch{
 		h: x.h, f: f, site: x.site, pool: x.pool(), stale: stale, verdict: v,
 		key:     cache.Key{Bytes: slices.Clone(x.key.Bytes)},
-		subject: x.subject(nil),
+		subject: x.subject(),
 		header:  x.forwardHeader(),
 		host:    x.host,
 		terms:   x.actions.Terms,
@@ -61,7 +61,7 @@ func (x *Exchange) newFetch(f *collapse.Flight, stale *cache.Stored, v journal.V
 	}
 	x.h.Store.Hash(&g.key)
 	x.originURL(&g.url)
-	g.vary = x.r.Header.Clone()
+	g.vary = x.r.Header
 	// A flight's fetch asks for the whole representation, in the codings that
 	// its variant stands for, whatever its first client asked for (DESIGN
 	// section 4).
@@ -109,13 +109,22 @@ func (x *Exchange) forwardHeader() http.Header {
 		"Levee-Token"} {
 		delete(h, name)
 	}
-	h["X-Forwarded-For"] = []string{x.client().String()}
-	h["X-Forwarded-Proto"] = []string{x.scheme}
-	h["X-Forwarded-Host"] = []string{x.host} // without its port, like the Host that we send: it is not in the key
-	h["Via"] = append(h["Via"], x.via())
-	h["Cdn-Loop"] = append(loop, x.h.loopID)
+	own := [...]string{x.client().String(), x.scheme, x.host, x.via(), x.h.loopID}
+	h["X-Forwarded-For"] = own[0:1:1]
+	h["X-Forwarded-Proto"] = own[1:2:2]
+	h["X-Forwarded-Host"] = own[2:3:3] // without its port, like the Host that we send: it is not in the key
+	h["Via"] = after(h["Via"], own[3:4:4])
+	h["Cdn-Loop"] = after(loop, own[4:5:5])
 	x.actions.Request.Apply(h)
 	return h
+}
+
+// after is list with one more line.
+func after(list, one []string) []string {
+	if len(list) == 0 {
+		return one
+	}
+	return append(list[:len(list):len(list)], one...)
 }
 
 func orEmpty(sep, s string) string {
@@ -128,13 +137,7 @@ func orEmpty(sep, s string) string {
 // via is our member of a request's Via, with the protocol that it came by
 // (RFC 9110 §7.6.3).
 func (x *Exchange) via() string {
-	switch x.r.ProtoMajor {
-	case 2:
-		return "2.0 " + x.h.cacheName
-	case 3:
-		return "3.0 " + x.h.cacheName
-	}
-	return x.h.via
+	return x.h.vias[min(x.r.ProtoMajor, len(x.h.vias)-1)]
 }
 
 // fly joins the flight of the request's key, or begins one, and serves what it
@@ -371,7 +374,7 @@ func (g *fetch) take(resp *http.Response, t policy.Times, began journal.Mark) (p
 	if star {
 		vary = nil
 	}
-	validator := strongETag(resp.Header)
+	validator := strings.Clone(strongETag(resp.Header))
 	if resp.ContentLength > g.maxBody && d.Store {
 		// It streams through a window. Several readers can share that only if
 		// one that falls behind can fetch the rest by itself.
@@ -444,20 +447,21 @@ func (g *fetch) marks(status int, d *policy.Decision) bool {
 // stored makes the response that is read and perhaps kept. Too many tags make
 // one that may not be kept: a purge of a tag that was cut off would miss it.
 func (g *fetch) stored(status int, h http.Header, d *policy.Decision, began journal.Mark, body *cache.Body, variant string) *cache.Stored {
-	subject := *g.subject
+	subject := g.subject
 	var ok bool
 	if subject.Tags, ok = tags(g.site.Name, h); !ok {
 		d.Store, d.Share, d.Reason = false, policy.Alone, policy.ReasonTooLarge
 	}
 	st := &cache.Stored{
 		Status: status, Life: d.Life, Began: began, Subject: &subject, Body: body, Variant: variant,
-		ETag: h.Get("Etag"), LastModified: h.Get("Last-Modified"),
 	}
 	st.Date, _ = policy.ParseDate(h.Get("Date"), d.Life.Response)
 	st.Header = cache.MakeHeader(h, func(name string) bool {
 		// We write these ourselves, from what they mean.
 		return name == "Age" || name == "Content-Length" || name == "Trailer" || slices.Contains(d.Strip, name)
 	})
+	// Out of the copy: the originals hang on all that the connection has read.
+	st.ETag, st.LastModified = st.Header.Get("Etag"), st.Header.Get("Last-Modified")
 	return st
 }
 

@@ -33,7 +33,7 @@ type Handler struct {
 
 	state     atomic.Pointer[State]
 	cacheName string
-	via       string // our member of Via for HTTP/1.1
+	vias      [4]string // our member of Via, by the major version of the request's protocol
 	viaLine   []string
 	loopID    string
 	altSvc    atomic.Pointer[[]string] // the Alt-Svc line; nil without HTTP/3
@@ -45,8 +45,8 @@ type Handler struct {
 func (h *Handler) Swap(s *State) *State {
 	if h.cacheName == "" {
 		h.cacheName = "levee-" + h.Node
-		h.via = "1.1 " + h.cacheName
-		h.viaLine = []string{h.via}
+		h.vias = [...]string{"1.1 " + h.cacheName, "1.1 " + h.cacheName, "2.0 " + h.cacheName, "3.0 " + h.cacheName}
+		h.viaLine = h.vias[1:2:2] // what came from the origin came by HTTP/1.1
 		h.loopID = h.cacheName
 	}
 	return h.state.Swap(s)

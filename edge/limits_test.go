@@ -412,11 +412,6 @@ func TestSlowDownload(t *testing.T) {
 			}
 		}
 	}, limited(func(l *config.Limits) { l.BodyRate, l.BodyGrace = rate, config.Duration(grace) }))
-	live := func() int {
-		l.server.conns.mu.Lock()
-		defer l.server.conns.mu.Unlock()
-		return len(l.server.conns.live)
-	}
 	if a := l.do(clearH1, "GET /big"); len(a.body) != 16<<20 {
 		t.Fatalf("%d bytes, %v", len(a.body), a.err)
 	}
@@ -497,7 +492,7 @@ func TestSlowDownload(t *testing.T) {
 	}
 	all.Wait()
 	l.closeClients()
-	eventually(t, "the connections of the slow clients are gone", func() bool { return live() <= 2 })
+	eventually(t, "the connections of the slow clients are gone", func() bool { return l.open() <= 2 })
 }
 
 // A small answer that the client does not take has no deadline of its own: the

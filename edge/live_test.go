@@ -116,6 +116,9 @@ func newLive(t testing.TB, respond http.HandlerFunc, changes ...func(*config.Con
 		c.Close()
 	}
 	firstHandshake.Unlock()
+	for l.open() > 0 { // it must not count in the test
+		time.Sleep(time.Millisecond)
+	}
 	var once sync.Once
 	l.stop = func(ctx context.Context) (err error) {
 		once.Do(func() { err = l.server.Drain(ctx) })
@@ -128,6 +131,13 @@ func newLive(t testing.TB, respond http.HandlerFunc, changes ...func(*config.Con
 		_ = l.stop(ctx) // some tests leave requests that hang
 	})
 	return l
+}
+
+// open is the number of TCP connections that the edge has.
+func (l *live) open() int {
+	l.server.conns.mu.Lock()
+	defer l.server.conns.mu.Unlock()
+	return len(l.server.conns.live)
 }
 
 func (l *live) closeClients() {

@@ -103,6 +103,7 @@ func (m *Metrics) Watch(reg prometheus.Registerer, store *cache.Store, flights *
 	}
 	ram := prometheus.Labels{"tier": "ram"}
 	gauge("levee_cache_bytes", "Bytes of stored responses with their overhead.", func() float64 { return float64(store.Stats().Bytes) }, ram)
+	gauge("levee_cache_responses", "Stored responses, each variant of a key counted.", func() float64 { return float64(store.Stats().Stored) }, ram)
 	gauge("levee_cache_keys", "Keys under which responses are stored.", func() float64 { return float64(store.Stats().Keys) }, ram)
 	gauge("levee_cache_transit_bytes", "Bytes of bodies in RAM beside the cache: flights, and what slow readers hold.", func() float64 { return float64(store.Stats().Transit) }, nil)
 	count("levee_cache_rejected_total", "Keys that the admission to the RAM tier refused.", func() float64 { return float64(store.Stats().Rejected) })

@@ -167,7 +167,7 @@ func (x *Exchange) refusedUpload(err error) {
 // invalidate makes what is stored for the request's URL unusable, and for those
 // that the answer names on the same host (RFC 9111 §4.4).
 func (x *Exchange) invalidate(h http.Header) {
-	recs := []journal.Record{{By: journal.ByKey, Hash: urlHash(x.host, x.path, x.query), At: time.Now()}}
+	recs := []journal.Record{{By: journal.ByKey, Hash: urlHash(x.host+x.path, x.query), At: time.Now()}}
 	for _, name := range [...]string{"Location", "Content-Location"} {
 		if hash, ok := x.sameHost(h.Get(name)); ok && hash != recs[0].Hash {
 			recs = append(recs, journal.Record{By: journal.ByKey, Hash: hash, At: time.Now()})

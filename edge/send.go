@@ -21,10 +21,18 @@ import (
 // (RFC 9110 §13.2, §14.2).
 func (x *Exchange) send(st *cache.Stored, f *collapse.Flight, now time.Time) {
 	h := x.w.Header()
-	b := st.Block()
 	h["Content-Type"] = nil // where the origin states none, net/http must not guess one
-	for i, name := range b.Names {
-		h[name] = b.Values[i]
+	if f != nil && x.outcome != Revalidated {
+		// Most of what is fetched is not asked for again: it gets its block with
+		// its first hit.
+		for name, value := range st.Header.All() {
+			h[name] = append(h[name], value)
+		}
+	} else {
+		b := st.Block()
+		for i, name := range b.Names {
+			h[name] = b.Values[i]
+		}
 	}
 	if f == nil || x.outcome == Revalidated || !st.Life.Response.IsZero() && st.Life.InitialAge >= time.Second {
 		x.age, x.ttl, x.hasAge = max(0, st.Life.Age(now)), st.Life.TTL(now), true
@@ -168,7 +176,7 @@ func (x *Exchange) head(status int, length int64) {
 		h["Cache-Status"] = x.one(2, line)
 	}
 	if via := h["Via"]; len(via) > 0 {
-		h["Via"] = append(via[:len(via):len(via)], x.h.via)
+		h["Via"] = after(via, x.h.viaLine)
 	} else {
 		h["Via"] = x.h.viaLine
 	}

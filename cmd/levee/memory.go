@@ -43,8 +43,14 @@ func defaultRAM() int64 { return max(machineMemory()/4, 16<<20) }
 // collected yet, and a fixed part for everything else. An operator's GOMEMLIMIT
 // wins.
 func limitMemory(ram int64) {
-	if os.Getenv("GOMEMLIMIT") == "" && debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(ram + ram/5 + 100<<20)
+	if os.Getenv("GOMEMLIMIT") != "" || debug.SetMemoryLimit(-1) != math.MaxInt64 {
+		return
+	}
+	debug.SetMemoryLimit(ram + ram/5 + 100<<20)
+	if os.Getenv("GOGC") == "" {
+		// The limit keeps the memory, so collecting can be rarer than by default:
+		// an eighth of the time of a miss was the collector's.
+		debug.SetGCPercent(400)
 	}
 }
 

@@ -161,6 +161,10 @@ func TestWindow(t *testing.T) {
 			done := make(chan error, 1)
 			go func() { done <- b.Fill(t.Context(), &pieces{p: want, n: 1 << 20}, 0, nil) }()
 
+			first, err := slow.Next(t.Context()) // before the fast one can overtake it
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
 			var peak int64
 			fastDone := make(chan int)
 			go func() {
@@ -176,10 +180,6 @@ func TestWindow(t *testing.T) {
 					peak = max(peak, budget.Used())
 				}
 			}()
-			first, err := slow.Next(t.Context())
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
 			synctest.Wait()
 			if peak > windowSize+ChunkSize {
 				t.Errorf("%s: the window held %d bytes", name, peak)

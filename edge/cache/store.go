@@ -32,6 +32,7 @@ type Store struct {
 	tier    *ram.Tier[*Entry]
 	seed    uint64 // secret, so that nobody can choose colliding keys
 	cap     int
+	count   atomic.Int64 // responses in the tier
 }
 
 // Key is a primary cache key on its way through a request: its bytes, owned by
@@ -47,6 +48,7 @@ type Entry struct {
 	key      string
 	mu       sync.Mutex // writers of this key; taken before any lock of the tier
 	variants atomic.Pointer[variants]
+	counted  atomic.Int64 // of them in the Store's count
 }
 
 // variants is one immutable state of an entry.
@@ -86,11 +88,13 @@ type Found struct {
 func New(o Options) (*Store, error) {
 	s := &Store{journal: o.Journal, seed: rand.Uint64(), cap: o.Variants, Budget: NewBudget(o.RAM / 4)}
 	var err error
-	s.tier, err = ram.New(ram.Options[*Entry]{Bytes: o.RAM - o.RAM/4, OnEvict: evicted})
+	s.tier, err = ram.New(ram.Options[*Entry]{Bytes: o.RAM - o.RAM/4, OnEvict: s.evicted})
 	return s, err
 }
 
-func evicted(e *Entry) {
+// evicted is told by the tier, under its locks: it must not take the entry's.
+func (s *Store) evicted(e *Entry) {
+	s.count.Add(-e.counted.Swap(0))
 	if v := e.variants.Load(); v != nil {
 		for _, st := range v.list {
 			st.Body.Evicted()
@@ -261,6 +265,10 @@ func (s *Store) change(k *Key, create bool, f func(variants) (variants, bool)) b
 			cost += st.cost()
 		}
 		ok := s.tier.Charge(k.hash, e, cost)
+		if ok {
+			n := int64(len(now.list))
+			s.count.Add(n - e.counted.Swap(n))
+		}
 		e.mu.Unlock()
 		if !ok {
 			continue
@@ -282,11 +290,12 @@ func (s *Store) change(k *Key, create bool, f func(variants) (variants, bool)) b
 type Stats struct {
 	Bytes    int64 // charged
 	Keys     int64
+	Stored   int64 // responses: the variants of all keys; one that is evicted while it is stored may be counted wrong
 	Transit  int64 // bytes on the budget beside the tier
 	Rejected int64 // entries that the admission refused
 }
 
 // Stats reads the figures.
 func (s *Store) Stats() Stats {
-	return Stats{Bytes: s.tier.Bytes(), Keys: s.tier.Len(), Transit: s.Budget.Used(), Rejected: s.tier.Drops()}
+	return Stats{Bytes: s.tier.Bytes(), Keys: s.tier.Len(), Stored: s.count.Load(), Transit: s.Budget.Used(), Rejected: s.tier.Drops()}
 }

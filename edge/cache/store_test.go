@@ -96,6 +96,9 @@ func TestVariants(t *testing.T) {
 	if f := get("de"); f.Stored != nil {
 		t.Error("more variants than the cap")
 	}
+	if st := s.Stats(); st.Stored != 3 || st.Keys != 1 {
+		t.Errorf("%d responses under %d keys", st.Stored, st.Keys)
+	}
 	if f := get("en"); text(f.Stored) != "en" {
 		t.Errorf("en: %q", text(f.Stored))
 	}
@@ -208,6 +211,9 @@ func TestBoundOnRealBytes(t *testing.T) {
 	t.Logf("heap grew by %.1f MiB at worst, cache.ram is %d MiB, charged %.1f MiB in %d keys", float64(worst)/(1<<20), ram>>20, float64(s.Stats().Bytes)/(1<<20), s.Stats().Keys)
 	if worst > ram {
 		t.Errorf("the heap grew by %d bytes, the bound is %d", worst, ram)
+	}
+	if st := s.Stats(); st.Stored < st.Keys*9/10 || st.Stored > st.Keys {
+		t.Errorf("%d responses are counted under %d keys, of which each has one", st.Stored, st.Keys)
 	}
 	if got := s.Stats().Bytes; got < ram/2 {
 		t.Errorf("only %d bytes are in use", got)
