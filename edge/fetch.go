@@ -39,6 +39,7 @@ type fetch struct {
 	verdict journal.Verdict
 	maxBody int64
 	marker  time.Duration
+	kept    bool // what it brought is in the store
 }
 
 // errOrigin is a 5xx in place of which a stale response may be served.
@@ -160,7 +161,7 @@ func (x *Exchange) fly(stale *cache.Stored, found *cache.Found) bool {
 			return false
 		}
 		if lead {
-			go x.newFetch(f, stale, found.Verdict).run()
+			x.newFetch(f, stale, found.Verdict).run(true)
 		}
 		head, err := f.Wait(x.r.Context())
 		if err != nil {
@@ -206,7 +207,7 @@ const maxRegroups = 4
 // being waited for; what it brings is stored like everything else.
 func (x *Exchange) alone(stale *cache.Stored) {
 	f := x.h.Flights.Alone(x.h.Journal.Now())
-	go x.newFetch(f, stale, journal.Verdict{}).run()
+	x.newFetch(f, stale, journal.Verdict{}).run(true)
 	head, err := f.Wait(x.r.Context())
 	if err != nil {
 		f.Leave()
@@ -270,47 +271,70 @@ func (x *Exchange) revalidateBehind(stale *cache.Stored, found *cache.Found) {
 	}
 	f, lead := x.h.Flights.Join(name, x.h.Journal.Now(), func() bool { return false })
 	if lead {
-		go x.newFetch(f, stale, found.Verdict).run()
+		go x.newFetch(f, stale, found.Verdict).run(false)
 	}
 	f.Leave()
 }
 
+// inlineBody is the largest announced length in bytes that the one who began a
+// flight waits for before it writes to its own client: what comes in one or two
+// packets is cheaper to read whole than to hand from goroutine to goroutine.
+const inlineBody = 16 << 10
+
 // run drives a flight to its end: ask the origin, decide, let everyone read,
-// store.
-func (g *fetch) run() {
-	kept := false
-	defer func() { g.f.Done(kept) }()
-	defer func() {
-		// A fault of ours ends this flight, not the process.
-		if fault := recover(); fault != nil {
-			x := &Exchange{h: g.h, r: &http.Request{Method: "GET", Host: g.host, RequestURI: g.url.RequestURI()}}
-			g.h.fault(x, fault)
-			g.f.Resolve(collapse.Head{Err: fmt.Errorf("a fault of this server: %v", fault)})
-		}
-	}()
+// store. With inline, which is for a goroutine that has a client of its own to
+// serve, it returns as soon as a body is known to be larger than inlineBody,
+// and goes on in another goroutine.
+func (g *fetch) run(inline bool) {
+	defer g.rescue()
+	t := g.begin()
+	switch {
+	case t == nil:
+		g.f.Done(g.kept)
+	case inline && (t.resp.ContentLength < 0 || t.resp.ContentLength > inlineBody):
+		go func() {
+			defer g.rescue()
+			g.finish(t)
+		}()
+	default:
+		g.finish(t)
+	}
+}
+
+// rescue ends a flight that met a fault of ours: it must not end the process.
+func (g *fetch) rescue() {
+	if fault := recover(); fault != nil {
+		x := &Exchange{h: g.h, r: &http.Request{Method: http.MethodGet, Host: g.host, RequestURI: g.url.RequestURI()}}
+		g.h.fault(x, fault)
+		g.f.Fail(fmt.Errorf("a fault of this server: %v", fault))
+	}
+}
+
+// begin asks the origin until the flight's head is known. It returns the answer
+// whose body is to be read, or nil when there is nothing left to do.
+func (g *fetch) begin() *taken {
 	for began := g.f.Began; ; began = g.h.Journal.Now() {
 		resp, times, conditional, err := g.ask()
 		if err != nil {
 			g.f.Resolve(collapse.Head{Err: err})
-			return
+			return nil
 		}
 		switch {
 		case resp.StatusCode == http.StatusNotModified && conditional:
 			drain(resp.Body)
 			if g.freshen(resp, times, began) {
-				kept = true // its body is the old one's
-				return
+				g.kept = true // its body is the old one's
+				return nil
 			}
 			// Hard-purged since: what was validated must not be used again.
 			g.stale = nil
-			continue
 		case conditional && servesStale(resp.StatusCode) && usable(g.stale, g.verdict, time.Now()) >= policy.IfError:
 			resp.Body.Close()
 			g.f.Resolve(collapse.Head{Err: errOrigin{resp.StatusCode}, Status: resp.StatusCode})
+			return nil
 		default:
-			kept = g.take(resp, times, began)
+			return g.take(resp, times, began)
 		}
-		return
 	}
 }
 
@@ -364,10 +388,16 @@ func (g *fetch) freshen(resp *http.Response, t policy.Times, began journal.Mark)
 	return true
 }
 
-// take reads a response that is not a 304 into a body, and reports whether it
-// stored it.
-func (g *fetch) take(resp *http.Response, t policy.Times, began journal.Mark) (put bool) {
-	defer resp.Body.Close()
+// taken is an answer whose head is told and whose body is still to be read.
+type taken struct {
+	resp *http.Response
+	body *cache.Body
+	keep *cache.Stored // to be stored, nil = not
+	vary []string
+}
+
+// take decides on an answer that is not a 304, and tells its head.
+func (g *fetch) take(resp *http.Response, t policy.Times, began journal.Mark) *taken {
 	policy.HopByHop(resp.Header)
 	d := policy.Decide(g.facts, resp.StatusCode, resp.Header, t, &g.terms)
 	vary, star := policy.ParseVary(resp.Header["Vary"])
@@ -402,7 +432,7 @@ func (g *fetch) take(resp *http.Response, t policy.Times, began journal.Mark) (p
 		variant = string(cachekey.AppendVariant(nil, vary, g.vary, g.site.norm))
 	}
 	st := g.stored(resp.StatusCode, resp.Header, &d, began, body, variant)
-	kept := st
+	answer := &taken{resp: resp, body: body, keep: st, vary: vary}
 	if len(d.Strip) > 0 && d.Store {
 		// no-cache="field", private="field": one reader gets the field, the
 		// store does not (RFC 9111 §5.2.2.4, §5.2.2.7).
@@ -411,22 +441,30 @@ func (g *fetch) take(resp *http.Response, t policy.Times, began journal.Mark) (p
 		whole.Strip = nil
 		st = g.stored(resp.StatusCode, resp.Header, &whole, began, body, variant)
 	}
+	if !d.Store {
+		answer.keep = nil
+	}
 	g.f.Resolve(collapse.Head{Stored: st, Share: d.Share, Reason: d.Reason, Vary: vary, Norm: g.site.norm, Status: resp.StatusCode})
+	return answer
+}
 
-	err := body.Fill(g.f.Ctx, resp.Body, g.maxBody, func(err error) {
+// finish reads the body, stores the answer and ends the flight.
+func (g *fetch) finish(t *taken) {
+	defer t.resp.Body.Close()
+	err := t.body.Fill(g.f.Ctx, t.resp.Body, g.maxBody, func(err error) {
 		if err != nil {
 			g.f.Detach() // whoever is cut off and asks again gets a fetch of its own
 			return
 		}
-		put = d.Store && g.h.Store.Put(&g.key, vary, g.site.norm, kept)
+		g.kept = t.keep != nil && g.h.Store.Put(&g.key, t.vary, g.site.norm, t.keep)
 	})
-	g.site.metrics.originBytes(body.Progress())
+	g.site.metrics.originBytes(t.body.Progress())
 	if err != nil && !errors.Is(err, cache.ErrAbandoned) && !errors.Is(err, context.Canceled) {
 		g.h.Metrics.truncated.Inc()
 		g.h.Logger.Warn("a body from the origin broke off; its readers are cut, nothing of it is stored",
-			"site", g.site.Name, "url", g.host+g.url.RequestURI(), "bytes", body.Progress(), "err", err)
+			"site", g.site.Name, "url", g.host+g.url.RequestURI(), "bytes", t.body.Progress(), "err", err)
 	}
-	return put
+	g.f.Done(g.kept)
 }
 
 // sharedError reports whether an error response that is not stored for this

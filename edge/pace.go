@@ -66,7 +66,11 @@ func (p *pace) pause(x *Exchange) {
 // flush sends what is buffered, before the edge waits for more.
 func (x *Exchange) flush() {
 	x.pace.deadline(x, 0)
-	if err := http.NewResponseController(x.w).Flush(); err != nil {
+	err := http.NewResponseController(x.w).Flush()
+	if err == nil && x.conn != nil && x.conn.gate != nil {
+		err = x.conn.gate.Release()
+	}
+	if err != nil {
 		x.cut(err)
 	}
 }

@@ -123,6 +123,9 @@ func (x *Exchange) rangeElsewhere(st *cache.Stored, field string, size int64) bo
 
 // sendWhole sends all of it; size is -1 when it is not known yet.
 func (x *Exchange) sendWhole(st *cache.Stored, size int64) {
+	if size > 3<<10 && size <= inlineBody && x.conn != nil && x.conn.gate != nil {
+		x.conn.gate.Hold() // until the connection is idle: see Server.newHTTP
+	}
 	x.head(st.Status, size)
 	if x.r.Method == http.MethodHead || size == 0 || !bodyAllowed(st.Status) {
 		return
@@ -232,7 +235,9 @@ func (x *Exchange) copy(st *cache.Stored, off, end int64) {
 	for end < 0 || off < end {
 		var waiting time.Time
 		if !r.Ready() {
-			x.flush()
+			if x.sent > 0 || end < 0 || end-off > inlineBody { // a small body comes with its head
+				x.flush()
+			}
 			x.pace.pause(x)
 			waiting = time.Now()
 		}

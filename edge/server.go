@@ -151,8 +151,11 @@ func (s *Server) newHTTP() *http.Server {
 			return context.WithValue(ctx, connKey{}, bare(c))
 		},
 		ConnState: func(c net.Conn, state http.ConnState) {
-			if state == http.StateActive {
+			switch g, h1 := c.(*wire.Gate); {
+			case state == http.StateActive:
 				bare(c).asked.Store(true)
+			case state == http.StateIdle && h1:
+				_ = g.Release() // the answer is complete; an error shows at the next read
 			}
 		},
 		ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),

@@ -148,6 +148,21 @@ func (f *Flight) Resolve(h Head) {
 	f.check()
 }
 
+// Fail ends a flight whose driver has met a fault, wherever it was.
+func (f *Flight) Fail(err error) {
+	select {
+	case <-f.resolved:
+	default:
+		f.Resolve(Head{Err: err})
+	}
+	f.mu.Lock()
+	over := f.over
+	f.mu.Unlock()
+	if !over {
+		f.Done(false)
+	}
+}
+
 // Done ends the flight: its response is in the store (kept), or will not be.
 // What is not kept lives until the last user has left, who may still be about
 // to open it.

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -47,6 +48,10 @@ type Gate struct {
 	clean int    // how much of buf may be handed on
 	body  body   // of the request whose head was handed on last
 	ended error  // after this, nothing more is read
+
+	// The writer's own: the goroutine that serves the request.
+	held    *[]byte // bytes that wait for the end of an answer
+	holding bool
 
 	deadline  atomic.Int64 // what net/http has set, as Unix nanoseconds; 0 = none
 	headSince time.Time    // when the head that is being read began
@@ -87,8 +92,57 @@ func (g *Gate) SetDeadline(t time.Time) error {
 	return g.Conn.SetWriteDeadline(t)
 }
 
-// CloseWrite ends the sending side, where the connection below can.
+// holdMost is how many bytes of one answer wait for its end.
+const holdMost = 32 << 10
+
+var heldBuffers = sync.Pool{New: func() any { b := make([]byte, 0, holdMost); return &b }}
+
+// Hold has the writes of one answer wait for each other: net/http's buffer has 4
+// KiB, and what is a little larger would take two system calls. Release ends it;
+// so does everything that ends the answer or the connection, and an answer that
+// is larger than expected.
+func (g *Gate) Hold() { g.holding = true }
+
+// Release sends what is held.
+func (g *Gate) Release() error {
+	g.holding = false
+	if g.held == nil {
+		return nil
+	}
+	b := g.held
+	g.held = nil
+	_, err := g.Conn.Write(*b)
+	*b = (*b)[:0]
+	heldBuffers.Put(b)
+	return err
+}
+
+// Write sends p, or keeps it until Release.
+func (g *Gate) Write(p []byte) (int, error) {
+	if g.holding {
+		if g.held == nil {
+			g.held = heldBuffers.Get().(*[]byte)
+		}
+		if len(*g.held)+len(p) <= holdMost {
+			*g.held = append(*g.held, p...)
+			return len(p), nil
+		}
+		if err := g.Release(); err != nil {
+			return 0, err
+		}
+	}
+	return g.Conn.Write(p)
+}
+
+// Close sends what is held and closes.
+func (g *Gate) Close() error { return errors.Join(g.Release(), g.Conn.Close()) }
+
+// CloseWrite sends what is held and ends the sending side, where the connection
+// below can.
 func (g *Gate) CloseWrite() error {
+	if err := g.Release(); err != nil {
+		return err
+	}
 	if c, ok := g.Conn.(interface{ CloseWrite() error }); ok {
 		return c.CloseWrite()
 	}

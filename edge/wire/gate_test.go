@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -174,6 +175,37 @@ func TestTimeForAHead(t *testing.T) {
 			t.Errorf("a dripping head was cut after %v, want 1 s", took)
 		}
 	})
+}
+
+// sink is a connection that notes each write.
+type sink struct {
+	net.Conn
+	writes []string
+	closed bool
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	s.writes = append(s.writes, string(p))
+	return len(p), nil
+}
+func (s *sink) Close() error { s.closed = true; return nil }
+
+func TestHeldAnswersLeaveInOneWrite(t *testing.T) {
+	f := func(name string, do func(g *Gate), want ...string) {
+		t.Helper()
+		s := &sink{}
+		do(NewGate(s, &limits))
+		if !slices.Equal(s.writes, want) {
+			t.Errorf("%s: %d writes %.60q", name, len(s.writes), s.writes)
+		}
+	}
+	write := func(g *Gate, p string) { _, _ = io.WriteString(g, p) }
+	f("not held", func(g *Gate) { write(g, "a"); write(g, "b") }, "a", "b")
+	f("held", func(g *Gate) { g.Hold(); write(g, "a"); write(g, "b"); _ = g.Release(); write(g, "c") }, "ab", "c")
+	f("closed", func(g *Gate) { g.Hold(); write(g, "a"); _ = g.Close() }, "a")
+	f("nothing held", func(g *Gate) { g.Hold(); _ = g.Release(); _ = g.Release() })
+	big := strings.Repeat("x", holdMost)
+	f("too much", func(g *Gate) { g.Hold(); write(g, "a"); write(g, big); write(g, "b") }, "a", big, "b")
 }
 
 func TestOpaque(t *testing.T) {
