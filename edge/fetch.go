@@ -376,7 +376,7 @@ func (g *fetch) freshen(resp *http.Response, t policy.Times, began journal.Mark)
 	policy.HopByHop(resp.Header)
 	header := policy.Freshen(old.Header.HTTP(), resp.Header)
 	d := policy.Decide(g.facts, old.Status, header, t, &g.terms)
-	st := g.stored(old.Status, header, &d, max(old.Began, began), old.Body, old.Variant)
+	st := g.describe(cache.Freshened(old, g.subject), old.Status, header, &d, max(old.Began, began), old.Variant)
 	if d.Store {
 		g.h.Store.Freshen(&g.key, old, st)
 	} else {
@@ -404,7 +404,7 @@ func (g *fetch) take(resp *http.Response, t policy.Times, began journal.Mark) *t
 	if star {
 		vary = nil
 	}
-	validator := strings.Clone(strongETag(resp.Header))
+	validator := strongETag(resp.Header)
 	if resp.ContentLength > g.maxBody && d.Store {
 		// It streams through a window. Several readers can share that only if
 		// one that falls behind can fetch the rest by itself.
@@ -426,20 +426,23 @@ func (g *fetch) take(resp *http.Response, t policy.Times, began journal.Mark) *t
 	if size < 0 || resp.Uncompressed {
 		size = -1
 	}
-	body := cache.NewBody(size, validator, d.Store, g.h.Store.Budget)
+	st := cache.NewStored(g.subject, size, d.Store, g.h.Store.Budget)
 	variant := ""
 	if len(vary) > 0 {
 		variant = string(cachekey.AppendVariant(nil, vary, g.vary, g.site.norm))
 	}
-	st := g.stored(resp.StatusCode, resp.Header, &d, began, body, variant)
-	answer := &taken{resp: resp, body: body, keep: st, vary: vary}
+	g.describe(st, resp.StatusCode, resp.Header, &d, began, variant)
+	if validator != "" {
+		st.Body.Validator = st.ETag
+	}
+	answer := &taken{resp: resp, body: st.Body, keep: st, vary: vary}
 	if len(d.Strip) > 0 && d.Store {
 		// no-cache="field", private="field": one reader gets the field, the
 		// store does not (RFC 9111 §5.2.2.4, §5.2.2.7).
 		d.Share = policy.Alone
 		whole := d
 		whole.Strip = nil
-		st = g.stored(resp.StatusCode, resp.Header, &whole, began, body, variant)
+		st = g.describe(cache.Freshened(st, g.subject), resp.StatusCode, resp.Header, &whole, began, variant)
 	}
 	if !d.Store {
 		answer.keep = nil
@@ -482,17 +485,14 @@ func (g *fetch) marks(status int, d *policy.Decision) bool {
 	return d.Share == policy.Alone || d.Reason == policy.ReasonTooLarge
 }
 
-// stored makes the response that is read and perhaps kept. Too many tags make
+// describe fills in a response that is read and perhaps kept. Too many tags make
 // one that may not be kept: a purge of a tag that was cut off would miss it.
-func (g *fetch) stored(status int, h http.Header, d *policy.Decision, began journal.Mark, body *cache.Body, variant string) *cache.Stored {
-	subject := g.subject
+func (g *fetch) describe(st *cache.Stored, status int, h http.Header, d *policy.Decision, began journal.Mark, variant string) *cache.Stored {
 	var ok bool
-	if subject.Tags, ok = tags(g.site.Name, h); !ok {
+	if st.Subject.Tags, ok = tags(g.site.Name, h); !ok {
 		d.Store, d.Share, d.Reason = false, policy.Alone, policy.ReasonTooLarge
 	}
-	st := &cache.Stored{
-		Status: status, Life: d.Life, Began: began, Subject: &subject, Body: body, Variant: variant,
-	}
+	st.Status, st.Life, st.Began, st.Variant = status, d.Life, began, variant
 	st.Date, _ = policy.ParseDate(h.Get("Date"), d.Life.Response)
 	st.Header = cache.MakeHeader(h, func(name string) bool {
 		// We write these ourselves, from what they mean.

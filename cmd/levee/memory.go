@@ -39,14 +39,14 @@ func machineMemory() int64 {
 func defaultRAM() int64 { return max(machineMemory()/4, 16<<20) }
 
 // limitMemory has the garbage collector keep the process near the bound that
-// DESIGN section 4 promises: cache.ram, a fifth more for what is dead but not
+// DESIGN section 4 promises: cache.ram, a quarter more for what is dead but not
 // collected yet, and a fixed part for everything else. An operator's GOMEMLIMIT
 // wins.
 func limitMemory(ram int64) {
 	if os.Getenv("GOMEMLIMIT") != "" || debug.SetMemoryLimit(-1) != math.MaxInt64 {
 		return
 	}
-	debug.SetMemoryLimit(ram + ram/5 + 100<<20)
+	debug.SetMemoryLimit(ram + ram/4 + 120<<20)
 	if os.Getenv("GOGC") == "" {
 		// The limit keeps the memory, so collecting can be rarer than by default:
 		// an eighth of the time of a miss was the collector's.

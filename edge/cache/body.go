@@ -52,6 +52,9 @@ type Body struct {
 	gone   atomic.Bool              // let go while readers read: they get ErrPassed
 	shrunk func()                   // see OnShrink; set before the fill begins
 
+	sealed             []extent  // what final points to
+	firstExt, firstEnd [1]extent // room for ext and sealed of a body of one chunk
+
 	mu      sync.Mutex
 	ext     []extent // sorted by offset, without holes from base to end
 	tail    []byte   // free rest of the last chunk
@@ -77,7 +80,14 @@ type extent struct {
 // -1. With whole every byte is kept, as long as the budget has room; without,
 // only a window is.
 func NewBody(size int64, validator string, whole bool, budget *Budget) *Body {
-	return &Body{Validator: validator, size: size, whole: whole, budget: budget}
+	b := &Body{Validator: validator}
+	b.init(size, whole, budget)
+	return b
+}
+
+func (b *Body) init(size int64, whole bool, budget *Budget) {
+	b.size, b.whole, b.budget = size, whole, budget
+	b.ext = b.firstExt[:0]
 }
 
 // BytesBody returns a finished body that holds p, which the caller gives away.
@@ -284,7 +294,8 @@ func (b *Body) slide() {
 		n++
 	}
 	if n > 0 {
-		b.ext = append([]extent(nil), b.ext[n:]...) // readers may hold the old slice
+		b.ext = append([]extent(nil), b.ext[n:]...)
+		b.firstExt = [1]extent{}
 	}
 }
 
@@ -334,7 +345,7 @@ func (b *Body) finish(last int, err error, ended func(error)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	whole := err == nil && b.whole
-	var ext []extent
+	var ext *[]extent
 	if whole {
 		ext = b.seal(last)
 	}
@@ -346,7 +357,7 @@ func (b *Body) finish(last int, err error, ended func(error)) {
 	if whole && !b.gone.Load() {
 		// Not before ended: who opens a final body reads it to its end, and its
 		// next request has to find it stored.
-		b.final.Store(&ext)
+		b.final.Store(ext)
 	}
 	b.publish(last)
 	b.done, b.err = true, err
@@ -358,11 +369,15 @@ func (b *Body) finish(last int, err error, ended func(error)) {
 
 // seal makes the body ready to be stored and returns what will be final: the
 // readers that follow the fill see its last bytes later.
-func (b *Body) seal(last int) []extent {
+func (b *Body) seal(last int) *[]extent {
 	b.trim(last)
-	ext := append([]extent(nil), b.ext...)
+	ext := &b.sealed
+	if len(b.ext) > 1 {
+		ext = new([]extent) // apart, so that it can be let go under its readers
+	}
+	*ext = append(b.firstEnd[:0], b.ext...)
 	if last > 0 {
-		e := &ext[len(ext)-1]
+		e := &(*ext)[len(b.ext)-1]
 		e.ram = e.ram[:len(e.ram)+last]
 	}
 	b.size = b.end + int64(last) // what the store charges for
@@ -445,7 +460,7 @@ func (b *Body) Evicted() {
 	b.gone.Store(true)
 	b.whole = false
 	b.final.Store(nil)
-	b.ext = nil
+	b.ext, b.firstExt = nil, [1]extent{}
 	b.base = b.end
 }
 

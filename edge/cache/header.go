@@ -1,70 +1,69 @@
 package cache
 
 import (
+	"encoding/binary"
 	"iter"
+	"math"
 	"net/http"
 	"slices"
-	"strings"
+	"unsafe"
 )
 
-// Header is the field section of a stored response, immutable: all names and
-// values in one string, with offsets, lines of one name next to each other.
+// Header is the field section of a stored response, immutable: one string, and
+// so one thing for the garbage collector to look at. Each line is the length of
+// its name (2 bytes) and of its value (4 bytes), then both; lines of one name
+// stand next to each other.
 type Header struct {
-	text   string
-	fields []field
+	text  string
+	lines int
 }
 
-// field is one line: the name from name to value, the value from value to the
-// next line's name (or the end of the text).
-type field struct{ name, value uint32 }
+// lengths is how many bytes stand before each line.
+const lengths = 6
 
 // MakeHeader copies h, with canonical names in alphabetical order, leaving out
-// the fields that skip reports. skip may be nil.
+// the fields that skip reports, and names longer than 65,535 bytes, which no
+// limit lets through. skip may be nil.
 func MakeHeader(h http.Header, skip func(name string) bool) Header {
 	names := make([]string, 0, len(h))
-	size, lines := 0, 0
+	size := 0
 	for name, values := range h {
-		if skip != nil && skip(name) {
+		if len(name) > math.MaxUint16 || skip != nil && skip(name) {
 			continue
 		}
 		names = append(names, name)
-		lines += len(values)
 		for _, v := range values {
-			size += len(name) + len(v)
+			size += lengths + len(name) + len(v)
 		}
 	}
 	slices.Sort(names)
-	var text strings.Builder
-	text.Grow(size)
-	fields := make([]field, 0, lines)
+	text := make([]byte, 0, size)
+	lines := 0
 	for _, name := range names {
 		for _, v := range h[name] {
-			fields = append(fields, field{uint32(text.Len()), uint32(text.Len() + len(name))})
-			text.WriteString(name)
-			text.WriteString(v)
+			text = binary.BigEndian.AppendUint16(text, uint16(len(name)))
+			text = binary.BigEndian.AppendUint32(text, uint32(len(v)))
+			text = append(text, name...)
+			text = append(text, v...)
+			lines++
 		}
 	}
-	return Header{text.String(), fields}
-}
-
-func (h *Header) line(i int) (name, value string) {
-	f, end := h.fields[i], len(h.text)
-	if i+1 < len(h.fields) {
-		end = int(h.fields[i+1].name)
-	}
-	return h.text[f.name:f.value], h.text[f.value:end]
+	return Header{unsafe.String(unsafe.SliceData(text), len(text)), lines} // nobody writes to text again
 }
 
 // Len is the number of lines.
-func (h *Header) Len() int { return len(h.fields) }
+func (h *Header) Len() int { return h.lines }
 
 // All yields the lines in order.
 func (h *Header) All() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
-		for i := range h.fields {
-			if !yield(h.line(i)) {
+		for t := h.text; t != ""; {
+			n := int(t[0])<<8 | int(t[1])
+			v := int(t[2])<<24 | int(t[3])<<16 | int(t[4])<<8 | int(t[5])
+			if !yield(t[lengths:lengths+n], t[lengths+n:lengths+n+v]) {
 				return
 			}
+			t = t[lengths+n+v:]
 		}
 	}
 }
@@ -81,7 +80,7 @@ func (h *Header) Get(name string) string {
 
 // HTTP returns the header as a map of its own.
 func (h *Header) HTTP() http.Header {
-	m := make(http.Header, len(h.fields))
+	m := make(http.Header, h.lines)
 	for n, v := range h.All() {
 		m[n] = append(m[n], v)
 	}
@@ -97,10 +96,9 @@ type Block struct {
 }
 
 func (h *Header) block() *Block {
-	b := &Block{Names: make([]string, 0, len(h.fields)), Values: make([][]string, 0, len(h.fields))}
-	all := make([]string, 0, len(h.fields))
-	for i := range h.fields {
-		name, value := h.line(i)
+	b := &Block{Names: make([]string, 0, h.lines), Values: make([][]string, 0, h.lines)}
+	all := make([]string, 0, h.lines)
+	for name, value := range h.All() {
 		all = append(all, value)
 		if n := len(b.Names); n > 0 && b.Names[n-1] == name {
 			first := len(all) - 1 - len(b.Values[n-1])
@@ -115,4 +113,4 @@ func (h *Header) block() *Block {
 
 // blockCost estimates what a Block of h weighs, so that it can be charged
 // before it is made.
-func (h *Header) blockCost() int64 { return int64(len(h.fields))*56 + 64 }
+func (h *Header) blockCost() int64 { return int64(h.lines)*56 + 64 }

@@ -57,6 +57,7 @@ type variants struct {
 	norm   cachekey.Normalise
 	list   []*Stored // oldest first
 	marker marker
+	first  [1]*Stored // room for the list of a key with one response
 }
 
 // marker is a hit-for-miss marker: until then requests for the key go to the
@@ -253,13 +254,20 @@ func (s *Store) change(k *Key, create bool, f func(variants) (variants, bool)) b
 		if v := e.variants.Load(); v != nil {
 			old = *v
 		}
-		now, changed := f(old)
+		next, changed := f(old)
 		if !changed {
 			e.mu.Unlock()
 			return false
 		}
+		now := &next
 		now.list = slices.DeleteFunc(now.list, func(st *Stored) bool { return !st.Body.Whole() })
-		e.variants.Store(&now)
+		if len(now.list) == 1 {
+			now.first[0] = now.list[0]
+			now.list = now.first[:]
+		} else {
+			now.first[0] = nil
+		}
+		e.variants.Store(now)
 		cost := int64(160 + len(e.key))
 		for _, st := range now.list {
 			cost += st.cost()

@@ -25,6 +25,27 @@ type Stored struct {
 
 	judged atomic.Uint64         // usable up to this mark
 	block  atomic.Pointer[Block] // made at the first hit
+
+	// A response brings its own body and subject in one allocation: the garbage
+	// collector's time goes by the number of things that a full cache holds.
+	ownBody    Body
+	ownSubject journal.Subject
+}
+
+// NewStored returns a response with a subject and a body of its own, which is
+// to be filled; for size, whole and budget see [NewBody].
+func NewStored(subject journal.Subject, size int64, whole bool, budget *Budget) *Stored {
+	st := &Stored{ownSubject: subject}
+	st.Subject, st.Body = &st.ownSubject, &st.ownBody
+	st.Body.init(size, whole, budget)
+	return st
+}
+
+// Freshened returns a response that has old's body (RFC 9111 §4.3.4).
+func Freshened(old *Stored, subject journal.Subject) *Stored {
+	st := &Stored{ownSubject: subject, Body: old.Body}
+	st.Subject = &st.ownSubject
+	return st
 }
 
 // Block returns the header prepared for net/http.
@@ -40,8 +61,11 @@ func (s *Stored) Block() *Block {
 // cost is what the RAM tier charges, in bytes: the real size of everything that
 // only this response holds.
 func (s *Stored) cost() int64 {
-	const fixed = 480 // Stored, Body, Subject and their allocations' rounding, measured
-	n := int64(fixed + len(s.Header.text) + 8*len(s.Header.fields) + len(s.Variant) + len(s.ETag) + len(s.LastModified))
+	const fixed = 800 // Stored with its body and subject, what holds it, and the allocations' rounding, measured
+	n := int64(fixed + len(s.Header.text) + len(s.Variant))
+	if s.Body != &s.ownBody {
+		n += fixed // that of the response whose body it shares
+	}
 	n += s.Header.blockCost()
 	if s.Subject != nil {
 		n += int64(len(s.Subject.Text) + 16*len(s.Subject.Tags))
