@@ -29,7 +29,9 @@ type Server struct {
 	http  *http.Server // HTTP/1.1 and 2
 	conns conns
 	hand  *handover
-	heads wire.Limits
+	// listening is set once Listen has succeeded.
+	listening bool
+	heads     wire.Limits
 
 	tcp     []net.Listener
 	quic    []*quicListener
@@ -79,7 +81,7 @@ func (s *Server) Listen(httpAddrs, httpsAddrs []string) error {
 		_, port, _ := net.SplitHostPort(secure[0].Addr().String())
 		s.Handler.Announce(":"+port, true)
 	}
-	ok = true
+	ok, s.listening = true, true
 
 	go func() { _ = s.http.Serve(s.hand) }()
 	tcpTLS := s.tcpTLS()
@@ -246,6 +248,9 @@ func (s *Server) gate(c *Conn, over net.Conn) net.Conn {
 // until ctx ends time for the requests in flight; then everything is closed. It
 // returns ctx's error if requests had to be cut.
 func (s *Server) Drain(ctx context.Context) error {
+	if !s.listening {
+		return nil
+	}
 	close(s.ending)
 	s.Handler.Withdraw()
 	for _, l := range s.tcp {

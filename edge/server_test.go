@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -484,5 +486,34 @@ func TestMalformedH2(t *testing.T) {
 	}
 	if a := l.do(secureH2, "GET /"); a.status != 200 {
 		t.Errorf("afterwards: %+v", a)
+	}
+}
+
+// Each answer has its own fields: http3 writes a head after the handler has
+// returned and its Exchange serves another request.
+func TestAnswersDoNotMixTheirFields(t *testing.T) {
+	l := newLive(t, func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
+		w.Header().Set("Cache-Control", "max-age=1000")
+		w.Header().Set("Age", strconv.Itoa(n))
+		w.Header().Set("X-N", strconv.Itoa(n))
+		_, _ = io.WriteString(w, strings.Repeat("x", n))
+	})
+	for _, way := range ways {
+		var wg sync.WaitGroup
+		for g := range 8 {
+			wg.Go(func() {
+				for i := range 100 {
+					n := (g*100 + i*7) % 300
+					a := l.do(way, fmt.Sprint("GET /", n))
+					age, _ := strconv.Atoi(a.header.Get("Age"))
+					if a.err != nil || len(a.body) != n || a.header.Get("X-N") != strconv.Itoa(n) || a.header.Get("Content-Length") != strconv.Itoa(n) || age < n || age > n+20 {
+						t.Errorf("%s /%d: %d bytes, %v, %v", way, n, len(a.body), a.header, a.err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
 	}
 }

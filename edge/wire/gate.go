@@ -49,8 +49,8 @@ type Gate struct {
 	body  body   // of the request whose head was handed on last
 	ended error  // after this, nothing more is read
 
-	// The writer's own: the goroutine that serves the request.
-	held    *[]byte // bytes that wait for the end of an answer
+	mu      sync.Mutex // guards held and holding; kept while writing
+	held    *[]byte    // bytes that wait for the end of an answer
 	holding bool
 
 	deadline  atomic.Int64 // what net/http has set, as Unix nanoseconds; 0 = none
@@ -101,10 +101,20 @@ var heldBuffers = sync.Pool{New: func() any { b := make([]byte, 0, holdMost); re
 // KiB, and what is a little larger would take two system calls. Release ends it;
 // so does everything that ends the answer or the connection, and an answer that
 // is larger than expected.
-func (g *Gate) Hold() { g.holding = true }
+func (g *Gate) Hold() {
+	g.mu.Lock()
+	g.holding = true
+	g.mu.Unlock()
+}
 
 // Release sends what is held.
 func (g *Gate) Release() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.release()
+}
+
+func (g *Gate) release() error {
 	g.holding = false
 	if g.held == nil {
 		return nil
@@ -119,6 +129,8 @@ func (g *Gate) Release() error {
 
 // Write sends p, or keeps it until Release.
 func (g *Gate) Write(p []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if g.holding {
 		if g.held == nil {
 			g.held = heldBuffers.Get().(*[]byte)
@@ -127,15 +139,28 @@ func (g *Gate) Write(p []byte) (int, error) {
 			*g.held = append(*g.held, p...)
 			return len(p), nil
 		}
-		if err := g.Release(); err != nil {
+		if err := g.release(); err != nil {
 			return 0, err
 		}
 	}
 	return g.Conn.Write(p)
 }
 
-// Close sends what is held and closes.
-func (g *Gate) Close() error { return errors.Join(g.Release(), g.Conn.Close()) }
+// closeTime is how long a Close waits for a client to take what is held.
+const closeTime = time.Second
+
+// Close sends what is held and closes. It does not wait for a write that is
+// under way, which it ends.
+func (g *Gate) Close() error {
+	if g.mu.TryLock() {
+		if g.held != nil {
+			_ = g.Conn.SetWriteDeadline(time.Now().Add(closeTime))
+			_ = g.release() // the connection ends either way
+		}
+		g.mu.Unlock()
+	}
+	return g.Conn.Close()
+}
 
 // CloseWrite sends what is held and ends the sending side, where the connection
 // below can.
