@@ -285,3 +285,5 @@ func BenchmarkGate(b *testing.B) {
 type repeat struct{ p []byte }
 
 func (r *repeat) Read(p []byte) (int, error) { return copy(p, r.p), nil }
+
+func (s *sink) SetWriteDeadline(time.Time) error { return nil }
