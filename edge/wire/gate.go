@@ -14,6 +14,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,9 +54,14 @@ type Gate struct {
 	held    *[]byte    // bytes that wait for the end of an answer
 	holding bool
 
-	deadline  atomic.Int64 // what net/http has set, as Unix nanoseconds; 0 = none
-	headSince time.Time    // when the head that is being read began
-	blank     bool         // an empty line before it has been left out
+	deadline atomic.Int64 // for reads, as it is wanted: Unix nanoseconds; 0 = none
+	reading  atomic.Bool  // a read of the connection is under way, or about to be
+	settling sync.Mutex   // guards settled
+	settled  int64        // the deadline that the connection has
+	writeSet atomic.Bool  // the connection has a deadline for writes
+
+	headSince time.Time // when the head that is being read began
+	blank     bool      // an empty line before it has been left out
 }
 
 // substitute is what net/http gets in place of a refused head.
@@ -74,21 +80,72 @@ func (g *Gate) Refused() *Refusal { return g.refused.Load() }
 // longer. It is called before the client is told so.
 func (g *Gate) Opaque() { g.opaque.Store(true) }
 
-// SetReadDeadline is net.Conn's.
+// SetReadDeadline is net.Conn's. net/http sets six deadlines for each request, of
+// which a read that waits for the network meets one or none: they are told to
+// the connection only when it is read from, or while it is.
 func (g *Gate) SetReadDeadline(t time.Time) error {
-	if t.IsZero() {
-		g.deadline.Store(0)
-	} else {
-		g.deadline.Store(t.UnixNano())
+	g.deadline.Store(nanos(t))
+	if !g.reading.Load() {
+		return nil // the next read looks; see settle for the race
 	}
-	return g.Conn.SetReadDeadline(t)
+	return g.settle()
+}
+
+// nanos is t as Unix nanoseconds, 0 for none.
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return max(t.UnixNano(), 1)
+}
+
+// settle tells the connection the deadline that is wanted. A reader stores that
+// it reads before it looks at the deadline, and a setter stores the deadline
+// before it looks whether someone reads: so one of the two sees the other.
+func (g *Gate) settle() error {
+	g.settling.Lock()
+	defer g.settling.Unlock()
+	want := g.deadline.Load()
+	if want == g.settled || g.settled > 0 && want > g.settled && want-g.settled < int64(slack) {
+		return nil
+	}
+	g.settled = want
+	if want == 0 {
+		return g.Conn.SetReadDeadline(time.Time{})
+	}
+	return g.Conn.SetReadDeadline(time.Unix(0, want))
+}
+
+// slack is by how much a deadline may come early: one that was just set for the
+// request before need not be set again.
+const slack = 100 * time.Millisecond
+
+// read reads from the connection under the deadline that is wanted.
+func (g *Gate) read(p []byte) (int, error) {
+	g.reading.Store(true)
+	defer g.reading.Store(false)
+	if want := g.deadline.Load(); want > 0 && want < time.Now().UnixNano() {
+		return 0, os.ErrDeadlineExceeded
+	}
+	if err := g.settle(); err != nil {
+		return 0, err
+	}
+	return g.Conn.Read(p)
 }
 
 // SetDeadline is net.Conn's.
 func (g *Gate) SetDeadline(t time.Time) error {
-	if err := g.SetReadDeadline(t); err != nil {
-		return err
+	return errors.Join(g.SetReadDeadline(t), g.SetWriteDeadline(t))
+}
+
+// SetWriteDeadline is net.Conn's. To clear what is not set costs nothing: net/http
+// does it after each request.
+func (g *Gate) SetWriteDeadline(t time.Time) error {
+	set := !t.IsZero()
+	if !set && !g.writeSet.Load() {
+		return nil
 	}
+	g.writeSet.Store(set)
 	return g.Conn.SetWriteDeadline(t)
 }
 
@@ -154,7 +211,7 @@ const closeTime = time.Second
 func (g *Gate) Close() error {
 	if g.mu.TryLock() {
 		if g.held != nil {
-			_ = g.Conn.SetWriteDeadline(time.Now().Add(closeTime))
+			_ = g.SetWriteDeadline(time.Now().Add(closeTime))
 			_ = g.release() // the connection ends either way
 		}
 		g.mu.Unlock()
@@ -186,13 +243,13 @@ func (g *Gate) Read(p []byte) (int, error) {
 			if len(g.buf) > 0 {
 				return g.handOn(p, len(g.buf)), nil
 			}
-			return g.Conn.Read(p)
+			return g.read(p)
 		case g.clean > 0:
 			return g.handOn(p, g.clean), nil
 		case g.ended != nil:
 			return 0, g.ended
 		case g.body.length > 0 && len(g.buf) == 0:
-			n, err := g.Conn.Read(p[:min(int64(len(p)), g.body.length)])
+			n, err := g.read(p[:min(int64(len(p)), g.body.length)])
 			g.body.length -= int64(n)
 			return n, err
 		}
@@ -220,36 +277,27 @@ func (g *Gate) handOn(p []byte, n int) int {
 // complete the time for it runs, whatever deadline net/http has set: that one
 // waits for the first bytes that we hand on.
 func (g *Gate) fill() error {
-	inHead := len(g.buf) > 0 && !g.body.open()
-	if inHead && g.lim.HeadTimeout > 0 {
+	if len(g.buf) > 0 && !g.body.open() && g.lim.HeadTimeout > 0 {
 		if g.headSince.IsZero() {
 			g.headSince = time.Now()
 		}
-		until := g.headSince.Add(g.lim.HeadTimeout)
-		if set := g.deadline.Load(); set == 0 || until.UnixNano() < set {
-			if err := g.Conn.SetReadDeadline(until); err != nil {
-				return err
+		until := nanos(g.headSince.Add(g.lim.HeadTimeout))
+		if set := g.deadline.Load(); set == 0 || until < set {
+			// Should net/http set another meanwhile, that one stays.
+			if g.deadline.CompareAndSwap(set, until) {
+				defer g.deadline.CompareAndSwap(until, set)
 			}
-			defer g.restoreDeadline()
 		}
 	}
 	if cap(g.buf)-len(g.buf) < 512 {
 		g.buf = append(make([]byte, 0, max(4096, 2*cap(g.buf))), g.buf...)
 	}
-	n, err := g.Conn.Read(g.buf[len(g.buf):cap(g.buf)])
+	n, err := g.read(g.buf[len(g.buf):cap(g.buf)])
 	g.buf = g.buf[:len(g.buf)+n]
 	if n > 0 {
 		return nil // an error comes again
 	}
 	return err
-}
-
-func (g *Gate) restoreDeadline() {
-	var t time.Time
-	if set := g.deadline.Load(); set != 0 {
-		t = time.Unix(0, set)
-	}
-	_ = g.Conn.SetReadDeadline(t) // an error shows at the next read
 }
 
 // advance finds clean bytes in the buffer. It reports false when it needs more.
