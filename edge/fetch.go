@@ -187,7 +187,7 @@ func (x *Exchange) fly(stale *cache.Stored, found *cache.Found) bool {
 		case collapse.Private:
 			x.reason = head.Reason
 			f.Leave()
-			x.alone(stale)
+			x.alone(stale, found.Verdict)
 			return true
 		case collapse.Failed:
 			f.Leave()
@@ -196,7 +196,7 @@ func (x *Exchange) fly(stale *cache.Stored, found *cache.Found) bool {
 		}
 	}
 	// The origin names another Vary each time: no flight will ever be ours.
-	x.alone(nil)
+	x.alone(nil, journal.Verdict{})
 	return true
 }
 
@@ -205,9 +205,9 @@ const maxRegroups = 4
 
 // alone fetches for this request only, without waiting for another and without
 // being waited for; what it brings is stored like everything else.
-func (x *Exchange) alone(stale *cache.Stored) {
+func (x *Exchange) alone(stale *cache.Stored, v journal.Verdict) {
 	f := x.h.Flights.Alone(x.h.Journal.Now())
-	x.newFetch(f, stale, journal.Verdict{}).run(true)
+	x.newFetch(f, stale, v).run(true)
 	head, err := f.Wait(x.r.Context())
 	if err != nil {
 		f.Leave()
@@ -217,7 +217,7 @@ func (x *Exchange) alone(stale *cache.Stored) {
 	x.outcome = Pass
 	if head.Err != nil {
 		f.Leave()
-		x.failed(stale, journal.Verdict{}, head.Err)
+		x.failed(stale, v, head.Err)
 		return
 	}
 	x.read(f, head)
@@ -493,7 +493,10 @@ func (g *fetch) describe(st *cache.Stored, status int, h http.Header, d *policy.
 		d.Store, d.Share, d.Reason = false, policy.Alone, policy.ReasonTooLarge
 	}
 	st.Status, st.Life, st.Began, st.Variant = status, d.Life, began, variant
-	st.Date, _ = policy.ParseDate(h.Get("Date"), d.Life.Response)
+	if len(h["Date"]) == 0 { // RFC 9110 §6.6.1: a recipient with a clock adds it
+		h["Date"] = []string{time.Now().UTC().Format(http.TimeFormat)}
+	}
+	st.Date, _ = policy.ParseDate(h.Get("Date"), time.Now())
 	st.Header = cache.MakeHeader(h, func(name string) bool {
 		// We write these ourselves, from what they mean.
 		return name == "Age" || name == "Content-Length" || name == "Trailer" || slices.Contains(d.Strip, name)

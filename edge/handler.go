@@ -271,7 +271,7 @@ func (x *Exchange) serve() {
 			return
 		case found.Marker != policy.ReasonNone:
 			x.reason = found.Marker
-			x.alone(stale)
+			x.alone(stale, found.Verdict)
 			return
 		}
 		if x.fly(stale, &found) {

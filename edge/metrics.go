@@ -44,7 +44,7 @@ type siteMetrics struct {
 	m        *Metrics
 	label    string
 	requests [noutcomes][]atomic.Pointer[prometheus.Counter]
-	status   [10]prometheus.Counter // by class
+	status   [6]prometheus.Counter // by class, 1 to 5
 	duration [noutcomes]prometheus.Observer
 	ttfb     [noutcomes]prometheus.Observer
 	sent     prometheus.Counter
@@ -131,7 +131,7 @@ func (m *Metrics) site(name string) *siteMetrics {
 		s.duration[o] = m.duration.WithLabelValues(name, o.String())
 		s.ttfb[o] = m.ttfb.WithLabelValues(name, o.String())
 	}
-	for class := range s.status {
+	for class := 1; class < len(s.status); class++ {
 		s.status[class] = m.statuses.WithLabelValues(name, strconv.Itoa(class)+"xx")
 	}
 	m.sites[name] = s
@@ -154,7 +154,7 @@ func (m *Metrics) observe(x *Exchange, took time.Duration) {
 		c = &made
 	}
 	(*c).Inc()
-	s.status[min(x.status/100, len(s.status)-1)].Inc()
+	s.status[min(max(x.status/100, 1), len(s.status)-1)].Inc()
 	s.duration[x.outcome].Observe(took.Seconds())
 	if x.started {
 		s.ttfb[x.outcome].Observe(x.ttfb.Seconds())

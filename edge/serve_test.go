@@ -376,3 +376,15 @@ func TestRedirectToHTTPSKeepsTheQuery(t *testing.T) {
 		t.Errorf("a POST: %d", a.status)
 	}
 }
+
+func TestDateIsAdded(t *testing.T) {
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Date"] = nil
+		w.Header().Set("Cache-Control", "max-age=60")
+	})
+	first := g.do("GET /").header.Get("Date")
+	time.Sleep(1100 * time.Millisecond) // net/http would state another second
+	if again := g.do("GET /").header.Get("Date"); first == "" || again != first {
+		t.Errorf("Date %q, then %q from the cache", first, again)
+	}
+}
