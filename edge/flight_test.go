@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -422,5 +423,32 @@ func TestBytesAreTheOrigins(t *testing.T) {
 				t.Fatalf("page %d: %v, %d bytes, want %d", n, a.err, len(a.body), len(page(n)))
 			}
 		}
+	}
+}
+
+// What is stored must not hold on to the fetch that brought it: a full cache
+// would hold a flight, its contexts and the origin's header for each response.
+func TestStoredResponsesLetTheirFlightsGo(t *testing.T) {
+	g := newRig(t, header("Cache-Control: max-age=60"))
+	objects := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapObjects
+	}
+	const n = 2000
+	g.do("GET /warm")
+	before := objects()
+	for i := range n {
+		g.do("GET /" + strconv.Itoa(i))
+	}
+	if keys := g.handler.Store.Stats().Keys; keys < n {
+		t.Fatalf("%d of %d stored", keys, n)
+	}
+	if per := float64(objects()-before) / n; per > 11 {
+		t.Errorf("%.1f heap objects for each stored response", per)
+	} else {
+		t.Logf("%.1f heap objects for each stored response", per)
 	}
 }

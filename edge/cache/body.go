@@ -365,6 +365,7 @@ func (b *Body) finish(last int, err error, ended func(error)) {
 		b.size = b.end
 	}
 	b.tail = nil
+	b.shrunk = nil // a stored body must not hold on to its flight
 }
 
 // seal makes the body ready to be stored and returns what will be final: the
