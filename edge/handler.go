@@ -37,6 +37,7 @@ type Handler struct {
 	viaLine   []string
 	loopID    string
 	altSvc    atomic.Pointer[[]string] // the Alt-Svc line; nil without HTTP/3
+	draining  atomic.Bool              // connections are being closed after their answers
 	https     atomic.Pointer[string]   // ":port" of https as clients see it, "" for 443
 }
 
@@ -67,6 +68,7 @@ func (h *Handler) Announce(port string, h3 bool) {
 
 // Withdraw tells clients to forget HTTP/3 here: the node is about to stop.
 func (h *Handler) Withdraw() {
+	h.draining.Store(true)
 	if h.altSvc.Load() != nil {
 		h.altSvc.Store(&[]string{"clear"})
 	}
@@ -245,7 +247,9 @@ func (x *Exchange) serve() {
 			switch use := usable(stale, found.Verdict, now); use {
 			case fresh:
 				x.outcome = Hit
-				x.send(stale, nil, now)
+				if !x.sendPrepared(stale, now) {
+					x.send(stale, nil, now)
+				}
 				return
 			case policy.WhileRevalidate:
 				x.revalidateBehind(stale, &found)

@@ -111,6 +111,6 @@ func (h *Header) block() *Block {
 	return b
 }
 
-// blockCost estimates what a Block of h weighs, so that it can be charged
-// before it is made.
-func (h *Header) blockCost() int64 { return int64(h.lines)*56 + 64 }
+// blockCost estimates what a Block of h and its lines of HTTP/1.1 weigh, so that
+// they can be charged before they are made.
+func (h *Header) blockCost() int64 { return int64(h.lines)*56 + 96 + int64(len(h.text)) }

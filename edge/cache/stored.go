@@ -23,8 +23,9 @@ type Stored struct {
 	ETag, LastModified string
 	Date               time.Time // zero if the response had none
 
-	judged atomic.Uint64         // usable up to this mark
-	block  atomic.Pointer[Block] // made at the first hit
+	judged atomic.Uint64          // usable up to this mark
+	block  atomic.Pointer[Block]  // made at the first hit
+	lines  atomic.Pointer[[]byte] // the same for HTTP/1.1
 
 	// A response brings its own body and subject in one allocation: the garbage
 	// collector's time goes by the number of things that a full cache holds.
@@ -55,6 +56,17 @@ func (s *Stored) Block() *Block {
 	}
 	b := s.Header.block()
 	s.block.Store(b)
+	return b
+}
+
+// Lines returns what make made of the header at the first call: the lines of a
+// head of HTTP/1.1, for all hits. Nobody may change them.
+func (s *Stored) Lines(make func(h *Header) []byte) []byte {
+	if b := s.lines.Load(); b != nil {
+		return *b
+	}
+	b := make(&s.Header)
+	s.lines.Store(&b)
 	return b
 }
 

@@ -50,9 +50,10 @@ type Gate struct {
 	body  body   // of the request whose head was handed on last
 	ended error  // after this, nothing more is read
 
-	mu      sync.Mutex // guards held and holding; kept while writing
-	held    *[]byte    // bytes that wait for the end of an answer
-	holding bool
+	mu       sync.Mutex // guards what follows, up to answered; kept while writing
+	held     *[]byte    // bytes that wait for the end of an answer
+	holding  bool
+	answered bool // held is the whole answer: what net/http writes is let fall
 
 	deadline atomic.Int64 // for reads, as it is wanted: Unix nanoseconds; 0 = none
 	reading  atomic.Bool  // a read of the connection is under way, or about to be
@@ -149,10 +150,7 @@ func (g *Gate) SetWriteDeadline(t time.Time) error {
 	return g.Conn.SetWriteDeadline(t)
 }
 
-// holdMost is how many bytes of one answer wait for its end.
-const holdMost = 32 << 10
-
-var heldBuffers = sync.Pool{New: func() any { b := make([]byte, 0, holdMost); return &b }}
+var heldBuffers = sync.Pool{New: func() any { b := make([]byte, 0, HoldMost); return &b }}
 
 // Hold has the writes of one answer wait for each other: net/http's buffer has 4
 // KiB, and what is a little larger would take two system calls. Release ends it;
@@ -164,6 +162,24 @@ func (g *Gate) Hold() {
 	g.mu.Unlock()
 }
 
+// HoldMost is the largest answer in bytes that is held.
+const HoldMost = 32 << 10
+
+// Answer has what f appends be the whole answer to the request that is being
+// served. The handler must then return without having touched its ResponseWriter:
+// the empty answer that net/http writes for it is let fall, and Release sends
+// ours. It must be as persistent as net/http's: only for requests that leave the
+// connection open. f may append up to HoldMost bytes.
+func (g *Gate) Answer(f func(b []byte) []byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.held == nil {
+		g.held = heldBuffers.Get().(*[]byte)
+	}
+	*g.held = f(*g.held)
+	g.holding, g.answered = true, true
+}
+
 // Release sends what is held.
 func (g *Gate) Release() error {
 	g.mu.Lock()
@@ -172,7 +188,7 @@ func (g *Gate) Release() error {
 }
 
 func (g *Gate) release() error {
-	g.holding = false
+	g.holding, g.answered = false, false
 	if g.held == nil {
 		return nil
 	}
@@ -188,11 +204,14 @@ func (g *Gate) release() error {
 func (g *Gate) Write(p []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.answered {
+		return len(p), nil
+	}
 	if g.holding {
 		if g.held == nil {
 			g.held = heldBuffers.Get().(*[]byte)
 		}
-		if len(*g.held)+len(p) <= holdMost {
+		if len(*g.held)+len(p) <= HoldMost {
 			*g.held = append(*g.held, p...)
 			return len(p), nil
 		}

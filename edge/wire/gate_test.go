@@ -204,7 +204,13 @@ func TestHeldAnswersLeaveInOneWrite(t *testing.T) {
 	f("held", func(g *Gate) { g.Hold(); write(g, "a"); write(g, "b"); _ = g.Release(); write(g, "c") }, "ab", "c")
 	f("closed", func(g *Gate) { g.Hold(); write(g, "a"); _ = g.Close() }, "a")
 	f("nothing held", func(g *Gate) { g.Hold(); _ = g.Release(); _ = g.Release() })
-	big := strings.Repeat("x", holdMost)
+	f("answered", func(g *Gate) {
+		g.Answer(func(b []byte) []byte { return append(b, "ours"...) })
+		write(g, "net/http's")
+		_ = g.Release()
+		write(g, "next")
+	}, "ours", "next")
+	big := strings.Repeat("x", HoldMost)
 	f("too much", func(g *Gate) { g.Hold(); write(g, "a"); write(g, big); write(g, "b") }, "a", big, "b")
 }
 
