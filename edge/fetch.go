@@ -239,7 +239,10 @@ func (x *Exchange) read(f *collapse.Flight, head *collapse.Head) {
 		}
 		f.Leave()
 	}()
-	x.send(head.Stored, f, time.Now())
+	now := time.Now()
+	if !x.sendPrepared(head.Stored, f, now) {
+		x.send(head.Stored, f, now)
+	}
 }
 
 // failed serves a stale response in place of an error, where that is allowed,

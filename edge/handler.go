@@ -247,7 +247,7 @@ func (x *Exchange) serve() {
 			switch use := usable(stale, found.Verdict, now); use {
 			case fresh:
 				x.outcome = Hit
-				if !x.sendPrepared(stale, now) {
+				if !x.sendPrepared(stale, nil, now) {
 					x.send(stale, nil, now)
 				}
 				return

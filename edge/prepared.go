@@ -8,14 +8,15 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"levee/edge/cache"
+	"levee/edge/collapse"
 	"levee/edge/wire"
 )
 
-// sendPrepared answers a hit of HTTP/1.1 with bytes: the head's lines were made
-// at the first hit, only what changes is written anew. Its answer has the fields
-// and values that send gives. It reports false, and has done nothing, where more
-// than that is asked for.
-func (x *Exchange) sendPrepared(st *cache.Stored, now time.Time) bool {
+// sendPrepared is send for small answers of HTTP/1.1, in bytes: a hit has the
+// lines of its head from the first hit, and only what changes is written anew.
+// The answer has the fields and values that send gives. It reports false, and
+// has done nothing, where more than that is asked for.
+func (x *Exchange) sendPrepared(st *cache.Stored, f *collapse.Flight, now time.Time) bool {
 	r := x.r
 	if x.conn == nil || x.conn.gate == nil || r.ProtoMinor != 1 || r.Close || x.h.draining.Load() || st.Status != http.StatusOK ||
 		x.actions.Response.Len() > 0 || x.site.serverTiming || x.site.forwardTags {
@@ -30,17 +31,25 @@ func (x *Exchange) sendPrepared(st *cache.Stored, now time.Time) bool {
 	if !ok {
 		return false
 	}
-	lines := st.Lines(lines1)
+	var lines []byte
+	if f == nil {
+		lines = st.Lines(lines1)
+	} else {
+		lines = lines1(&st.Header) // most are not asked for again
+	}
 	if lines == nil || len(lines)+len(body) > wire.HoldMost-1<<10 {
 		return false
 	}
-	x.age, x.ttl, x.hasAge = max(0, st.Life.Age(now)), st.Life.TTL(now), true
+	aged := x.setAge(st, f, now)
 	x.conn.gate.Answer(func(b []byte) []byte {
 		b = append(b, "HTTP/1.1 200 OK\r\n"...)
 		b = append(b, lines...)
-		b = append(b, "Age: "...)
-		b = strconv.AppendInt(b, int64(x.age/time.Second), 10)
-		b = append(b, "\r\nContent-Length: "...)
+		if aged {
+			b = append(b, "Age: "...)
+			b = strconv.AppendInt(b, int64(x.age/time.Second), 10)
+			b = append(b, "\r\n"...)
+		}
+		b = append(b, "Content-Length: "...)
 		b = strconv.AppendInt(b, int64(len(body)), 10)
 		b = append(b, "\r\nCache-Status: "...)
 		b = x.cacheStatus(b)

@@ -34,11 +34,8 @@ func (x *Exchange) send(st *cache.Stored, f *collapse.Flight, now time.Time) {
 			h[name] = b.Values[i]
 		}
 	}
-	if f == nil || x.outcome == Revalidated || !st.Life.Response.IsZero() && st.Life.InitialAge >= time.Second {
-		x.age, x.ttl, x.hasAge = max(0, st.Life.Age(now)), st.Life.TTL(now), true
+	if x.setAge(st, f, now) {
 		h["Age"] = x.one(0, strconv.AppendInt(x.buf[:0], int64(x.age/time.Second), 10))
-	} else if x.stored {
-		x.ttl, x.hasAge = st.Life.TTL(now), true
 	}
 
 	size := st.Body.Size()
@@ -73,6 +70,19 @@ func (x *Exchange) send(st *cache.Stored, f *collapse.Flight, now time.Time) {
 		}
 	}
 	x.sendWhole(st, size)
+}
+
+// setAge notes the age and the freshness left, and reports whether the answer
+// states the age: what comes from the origin just now has none worth telling.
+func (x *Exchange) setAge(st *cache.Stored, f *collapse.Flight, now time.Time) bool {
+	if f == nil || x.outcome == Revalidated || !st.Life.Response.IsZero() && st.Life.InitialAge >= time.Second {
+		x.age, x.ttl, x.hasAge = max(0, st.Life.Age(now)), st.Life.TTL(now), true
+		return true
+	}
+	if x.stored {
+		x.ttl, x.hasAge = st.Life.TTL(now), true
+	}
+	return false
 }
 
 var (
