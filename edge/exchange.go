@@ -62,7 +62,7 @@ type Exchange struct {
 	pace         pace // of the answer's body
 
 	facts rule.Facts
-	buf   [512]byte // for key and fields; see scratch
+	buf   [512]byte // where the values of fields are rendered
 	small [3]string // the values of the fields that every answer has
 }
 

@@ -90,18 +90,6 @@ func (b *Body) init(size int64, whole bool, budget *Budget) {
 	b.ext = b.firstExt[:0]
 }
 
-// BytesBody returns a finished body that holds p, which the caller gives away.
-func BytesBody(p []byte) *Body {
-	b := &Body{size: int64(len(p)), done: true, whole: true, end: int64(len(p))}
-	ext := []extent{}
-	if len(p) > 0 {
-		ext = []extent{{0, p}}
-	}
-	b.length.Store(b.size)
-	b.final.Store(&ext)
-	return b
-}
-
 // Size is the length in bytes of the whole representation, -1 while it is not
 // known.
 func (b *Body) Size() int64 {

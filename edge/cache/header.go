@@ -51,9 +51,6 @@ func MakeHeader(h http.Header, skip func(name string) bool) Header {
 	return Header{unsafe.String(unsafe.SliceData(text), len(text)), lines} // nobody writes to text again
 }
 
-// Len is the number of lines.
-func (h *Header) Len() int { return h.lines }
-
 // All yields the lines in order.
 func (h *Header) All() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {

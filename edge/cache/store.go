@@ -232,9 +232,6 @@ func (s *Store) MarkMiss(k *Key, until time.Time, why policy.Reason) {
 	})
 }
 
-// Has reports whether anything is known of a key.
-func (s *Store) Has(k *Key) bool { return s.entry(k) != nil }
-
 // change swaps the content of k's entry for what f makes of it; f reports
 // whether it changed anything. With create the entry is made if it is missing.
 func (s *Store) change(k *Key, create bool, f func(variants) (variants, bool)) bool {
