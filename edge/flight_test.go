@@ -430,12 +430,12 @@ func TestBytesAreTheOrigins(t *testing.T) {
 // would hold a flight, its contexts and the origin's header for each response.
 func TestStoredResponsesLetTheirFlightsGo(t *testing.T) {
 	g := newRig(t, header("Cache-Control: max-age=60"))
-	objects := func() uint64 {
+	objects := func() int64 {
 		runtime.GC()
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		return m.HeapObjects
+		return int64(m.HeapObjects)
 	}
 	const n = 2000
 	g.do("GET /warm")

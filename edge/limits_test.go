@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -706,4 +707,18 @@ func TestStreams(t *testing.T) {
 	if _, err := conn.OpenStreamSync(ctx); err != nil {
 		t.Errorf("h3: no stream after others have ended: %v", err)
 	}
+}
+
+func TestOneClientOfIPv6HasA64(t *testing.T) {
+	f := func(a, b string, same bool) {
+		t.Helper()
+		if got := clientPrefix(netip.MustParseAddr(a)) == clientPrefix(netip.MustParseAddr(b)); got != same {
+			t.Errorf("%s and %s: one client: %v, want %v", a, b, got, same)
+		}
+	}
+	f("192.0.2.1", "192.0.2.1", true)
+	f("192.0.2.1", "192.0.2.2", false)
+	f("2001:db8::1", "2001:db8::ffff:1", true)
+	f("2001:db8::1", "2001:db8:0:1::1", false)
+	f("2001:db8::1", "192.0.2.1", false)
 }
