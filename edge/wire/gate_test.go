@@ -236,6 +236,7 @@ func FuzzGateAgreesWithNetHTTP(f *testing.F) {
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nA: b\r\n\r\nGET / HTTP/1.0\r\n\r\n",
 		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
 	} {
 		f.Add([]byte(s), 4096)
 		f.Add([]byte(s), 1)
@@ -269,8 +270,19 @@ func FuzzGateAgreesWithNetHTTP(f *testing.F) {
 				break
 			}
 		}
-		if !bytes.HasPrefix(bytes.TrimPrefix(in, []byte("\r\n")), []byte(out)) && !strings.Contains(out, substitute) && !bytes.Contains(in, []byte("\r\n\r\n\r\n")) {
-			t.Fatalf("bytes were changed: %q became %q", in, out)
+		if strings.HasSuffix(out, substitute) {
+			return
+		}
+		// Nothing is changed, but an empty line before a head may be left out.
+		rest := in
+		for k := 0; k < len(out); k++ {
+			if !bytes.HasPrefix(rest, []byte{out[k]}) {
+				rest = bytes.TrimPrefix(rest, crlf)
+			}
+			if !bytes.HasPrefix(rest, []byte{out[k]}) {
+				t.Fatalf("bytes were changed: %q became %q", in, out)
+			}
+			rest = rest[1:]
 		}
 	})
 }
