@@ -356,7 +356,7 @@ func TestSlowUpload(t *testing.T) {
 // The time for which the origin takes nothing, or answers, is not the client's.
 func TestSlowOriginIsNotASlowClient(t *testing.T) {
 	t.Parallel()
-	const grace = 300 * time.Millisecond
+	const grace = 400 * time.Millisecond
 	l := newLive(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/stalls": // takes a little, then nothing for a while, then the rest
@@ -376,7 +376,7 @@ func TestSlowOriginIsNotASlowClient(t *testing.T) {
 			}
 			fmt.Fprint(w, n, err)
 		}
-	}, limited(func(l *config.Limits) { l.BodyRate, l.BodyGrace = 8<<20/slower, config.Duration(grace) }))
+	}, limited(func(l *config.Limits) { l.BodyRate, l.BodyGrace = 4<<20/slower, config.Duration(grace) }))
 	var all sync.WaitGroup
 	for _, way := range ways {
 		all.Go(func() {
@@ -385,6 +385,9 @@ func TestSlowOriginIsNotASlowClient(t *testing.T) {
 				t.Errorf("an origin that stalls, by %s: %d %q %v", way, a.status, a.body, a.err)
 			}
 		})
+	}
+	all.Wait() // the large uploads would make the others slow clients
+	for _, way := range ways {
 		for _, size := range []int{1, 4096, 1 << 20} {
 			all.Go(func() {
 				if a := l.doBody(way, "POST /answers", bytes.NewReader(make([]byte, size))); a.status != 200 || a.body != "........"+fmt.Sprint(size, nil) {
