@@ -141,15 +141,21 @@ func (x *Exchange) via() string {
 	return x.h.vias[min(x.r.ProtoMajor, len(x.h.vias)-1)]
 }
 
+// flightName is what requests that may share a flight have in common: the key,
+// and the variant by what its responses vary by. Before the first response
+// nothing is known of variants, and all share one.
+func (x *Exchange) flightName(vary []string) string {
+	name := string(x.key.Bytes)
+	if len(vary) > 0 {
+		name += "\x00" + string(cachekey.AppendVariant(nil, vary, x.r.Header, x.site.norm))
+	}
+	return name
+}
+
 // fly joins the flight of the request's key, or begins one, and serves what it
 // brings. It reports false when the cache must be asked again.
 func (x *Exchange) fly(stale *cache.Stored, found *cache.Found) bool {
-	// Requests for one variant share a flight. Before the first response
-	// nothing is known of variants, and all share one.
-	name := string(x.key.Bytes)
-	if len(found.Vary) > 0 {
-		name += "\x00" + string(cachekey.AppendVariant(nil, found.Vary, x.r.Header, x.site.norm))
-	}
+	name := x.flightName(found.Vary)
 	for range maxRegroups {
 		mark := x.h.Journal.Now()
 		f, lead := x.h.Flights.Join(name, mark, func() bool {
@@ -268,10 +274,7 @@ func (x *Exchange) failed(stale *cache.Stored, v journal.Verdict, err error) {
 // revalidateBehind begins a flight for a stale response that is being served,
 // unless one is under way.
 func (x *Exchange) revalidateBehind(stale *cache.Stored, found *cache.Found) {
-	name := string(x.key.Bytes)
-	if len(found.Vary) > 0 {
-		name += "\x00" + string(cachekey.AppendVariant(nil, found.Vary, x.r.Header, x.site.norm))
-	}
+	name := x.flightName(found.Vary)
 	f, lead := x.h.Flights.Join(name, x.h.Journal.Now(), func() bool { return false })
 	if lead {
 		go x.newFetch(f, stale, found.Verdict).run(false)
